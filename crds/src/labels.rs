@@ -1,0 +1,28 @@
+//! Labels and field managers: every object that Millrace writes carries them, every watch selects by them.
+
+/// Standard label; always [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGER: &str = "millrace";
+/// Standard label: which program a pod runs (`server`, `gateway`, `operator`).
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The InferenceService that an object belongs to.
+pub const SERVICE: &str = "millrace.dev/service";
+/// The revision of that service.
+pub const REVISION: &str = "millrace.dev/revision";
+/// The AcceleratorPool that a Deployment or pod runs on.
+pub const POOL: &str = "millrace.dev/pool";
+
+/// Field manager of everything that the controller applies, bar what follows.
+pub const FIELD_MANAGER: &str = "millrace-operator";
+/// Field manager of `spec.replicas`: the scaler's alone.
+pub const SCALE_MANAGER: &str = "millrace-scale";
+/// Field manager of status.
+pub const STATUS_MANAGER: &str = "millrace-status";
+
+/// The component value of model server pods.
+pub const COMPONENT_SERVER: &str = "server";
+/// The component value of gateway pods.
+pub const COMPONENT_GATEWAY: &str = "gateway";
+/// The component value of operator pods.
+pub const COMPONENT_OPERATOR: &str = "operator";
