@@ -1,8 +1,8 @@
 //! AcceleratorPool: what the platform team offers.
 
 use crate::{Condition, Duration, Money, Name, Quantity, Token};
-use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Nodes with one kind of accelerator, at one price.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct AcceleratorPoolSpec {
     /// Labels of its nodes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "resource", schemars(extend("maxProperties" = 32)))]
-    pub node_selector: BTreeMap<String, String>,
+    pub node_selector: BTreeMap<String, Token>,
     /// Taints of its nodes that pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 16)))]

@@ -13,12 +13,17 @@ use serde::{Deserialize, Serialize};
         version = "v1alpha1",
         kind = "InferenceJob",
         status = "InferenceJobStatus",
-        namespaced, shortname = "infj",
+        namespaced,
+        shortname = "infj",
         category = "millrace",
         derive = "PartialEq",
         cel,
         doc = "Batch inference over a data set.",
-        printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
+        printcolumn(
+            name = "Accepted",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type=='Accepted')].status"
+        ),
         printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].reason"),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )

@@ -48,12 +48,35 @@ impl Manifest {
         let mut services = documents
             .into_iter()
             .filter(|document| document["kind"] == "InferenceService" && document["apiVersion"] == API_VERSION);
-        let found = services
-            .next()
-            .ok_or_else(|| format!("the manifest holds no InferenceService of {API_VERSION}"))?;
+        let found =
+            services.next().ok_or_else(|| format!("the manifest holds no InferenceService of {API_VERSION}"))?;
         if services.next().is_some() {
             return Err("the manifest holds more than one InferenceService; serve takes one".to_owned());
         }
         serde_json::from_value(found).map_err(|error| format!("the InferenceService doesn't fit its schema: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> String {
+        Manifest::from_yaml(text).map_or_else(|error| error, |manifest| manifest.metadata.name)
+    }
+
+    const SERVICE: &str = "apiVersion: millrace.dev/v1alpha1\nkind: InferenceService\nmetadata: {name: m, labels: {a: b}}\nspec: {model: {uri: 's3://b/m.onnx'}}\n";
+
+    #[test]
+    fn one_service_among_other_documents_is_found() {
+        assert_eq!(check(&format!("kind: Namespace\napiVersion: v1\n---\n{SERVICE}")), "m");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert!(check("kind: Pod\n").contains("holds no InferenceService"));
+        assert!(check(&format!("{SERVICE}---\n{SERVICE}")).contains("more than one"));
+        assert!(check(&SERVICE.replace("model:", "modell:")).contains("modell"));
+        assert!(check("a: [").contains("no YAML"));
     }
 }

@@ -1,8 +1,8 @@
 //! Tenant: who may use what.
 
 use crate::{AuditPayloads, Condition, KeyHash, Money, Name, Token, Uri};
-use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Namespaces, keys, quota and policy of one tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,12 +14,15 @@ use serde::{Deserialize, Serialize};
         version = "v1alpha1",
         kind = "Tenant",
         status = "TenantStatus",
-        
         category = "millrace",
         derive = "PartialEq",
         cel,
         doc = "Who may use what.",
-        printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
+        printcolumn(
+            name = "Accepted",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type=='Accepted')].status"
+        ),
         printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].reason"),
         printcolumn(name = "Namespaces", type_ = "integer", json_path = ".status.namespaces"),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -60,7 +63,7 @@ pub struct TenantSpec {
 pub struct NamespaceSelector {
     /// All of these.
     #[cfg_attr(feature = "resource", schemars(extend("maxProperties" = 16)))]
-    pub match_labels: BTreeMap<String, String>,
+    pub match_labels: BTreeMap<String, Token>,
 }
 
 /// A key, of which only a keyed hash is kept.

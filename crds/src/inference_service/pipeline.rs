@@ -2,8 +2,8 @@
 
 use super::GraphStep;
 use crate::{Line, Token};
-use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Steps before and after the model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -419,6 +419,9 @@ pub struct MeanPool {
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct L2Normalize {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
 }
 
 /// Keeps the best of overlapping boxes.

@@ -74,6 +74,12 @@ fn default_idle() -> Duration {
 
 impl Default for Scaling {
     fn default() -> Self {
-        Self { min_replicas: default_min(), max_replicas: default_max(), min_warm: 0, idle_after: default_idle(), pause: false }
+        Self {
+            min_replicas: default_min(),
+            max_replicas: default_max(),
+            min_warm: 0,
+            idle_after: default_idle(),
+            pause: false,
+        }
     }
 }

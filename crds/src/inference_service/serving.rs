@@ -39,7 +39,12 @@ fn default_max_queue() -> u32 {
 
 impl Default for Batching {
     fn default() -> Self {
-        Self { max_size: default_max_size(), max_delay: default_max_delay(), buckets: Vec::new(), max_queue: default_max_queue() }
+        Self {
+            max_size: default_max_size(),
+            max_delay: default_max_delay(),
+            buckets: Vec::new(),
+            max_queue: default_max_queue(),
+        }
     }
 }
 
