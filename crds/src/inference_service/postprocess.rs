@@ -1,0 +1,189 @@
+//! Output steps: from the tensors of the model to the JSON answer.
+
+use crate::{Line, Token};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One step of output creation: exactly one key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum PostprocessStep {
+    /// Scores to probabilities.
+    Softmax(Softmax),
+    /// Scores to independent probabilities.
+    Sigmoid(Sigmoid),
+    /// The best class, with its label and score.
+    Argmax(Argmax),
+    /// The best k classes.
+    TopK(TopK),
+    /// Keeps a class only if its score is high enough, else falls back.
+    Threshold(Threshold),
+    /// Token vectors to one vector.
+    MeanPool(MeanPool),
+    /// A vector to length one.
+    L2Normalize(L2Normalize),
+    /// Boxes without overlaps.
+    NonMaxSuppression(NonMaxSuppression),
+    /// A number with its unit.
+    Regression(Regression),
+}
+
+/// exp(x) / sum(exp(x)) over the last dimension.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Softmax {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+}
+
+/// 1 / (1 + exp(−x)).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sigmoid {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+}
+
+/// The class with the highest score: `{"label", "score"}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Argmax {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Names of the classes.
+    pub labels: Labels,
+}
+
+/// The k classes with the highest scores, best first: `[{"label", "score"}]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopK {
+    /// How many.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_024)))]
+    pub k: u32,
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Names of the classes.
+    pub labels: Labels,
+}
+
+/// Names of classes, in the order of the model: inline, or a file of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(kube::KubeSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("has(self.values) != has(self.file)").message("give values or file")))]
+pub struct Labels {
+    /// The names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 4_096)))]
+    pub values: Vec<Line>,
+    /// A file among `files` with one name a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Token>,
+}
+
+/// After argmax or topK: a class with a score below its threshold becomes its fall-back; then classes are renamed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Threshold {
+    /// Least score for classes without their own.
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub default: f64,
+    /// Least score for each class.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(extend("maxProperties" = 4_096)))]
+    pub classes: BTreeMap<String, f64>,
+    /// Other names for classes in the answer; the threshold is the original class's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(extend("maxProperties" = 4_096)))]
+    pub rename: BTreeMap<String, Line>,
+    /// What is answered instead.
+    pub fallback: Fallback,
+}
+
+/// Label for what is not sure enough.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fallback {
+    /// For classes in no group.
+    pub label: Line,
+    /// Other labels for groups of (renamed) classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 64)))]
+    pub groups: Vec<FallbackGroup>,
+}
+
+/// A label for a group of classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FallbackGroup {
+    /// The fall-back.
+    pub label: Line,
+    /// The classes.
+    #[cfg_attr(feature = "resource", schemars(length(min = 1, max = 4_096)))]
+    pub classes: Vec<Line>,
+}
+
+/// Mean over tokens, by the attention mask.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeanPool {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+}
+
+/// Scales a vector to length one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct L2Normalize {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+}
+
+/// Keeps the best of overlapping boxes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NonMaxSuppression {
+    /// Boxes that overlap more than this are one.
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub iou: f64,
+    /// Least score.
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub score: f64,
+    /// At most so many.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 10_000)))]
+    pub max_boxes: u32,
+    /// Names of the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+}
+
+/// A number with its unit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Regression {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// The unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Line>,
+}

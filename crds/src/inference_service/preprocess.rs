@@ -1,0 +1,251 @@
+//! Input steps: from the raw input to the tensors of the model.
+
+use crate::{Line, Token};
+use serde::{Deserialize, Serialize};
+
+/// One step of input processing: exactly one key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum PreprocessStep {
+    /// Head and tail windows of raw bytes.
+    Bytes(Bytes),
+    /// Decodes an image.
+    DecodeImage(DecodeImage),
+    /// Resizes an image.
+    Resize(Resize),
+    /// Cuts the middle of an image out.
+    CentreCrop(CentreCrop),
+    /// Scales pixel values and lays the tensor out.
+    Normalize(Normalize),
+    /// Text to token ids.
+    Tokenize(Tokenize),
+    /// Tabular records to tensors.
+    Records(Records),
+    /// Decodes and frames audio.
+    Audio(Audio),
+}
+
+/// Takes windows from both ends of the raw input, one integer for each byte. White space is ASCII: space, tab, line feed, carriage return, vertical tab, form feed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bytes {
+    /// Tokens taken from the front (after its white space is stripped); padded at the end.
+    #[cfg_attr(feature = "resource", schemars(range(max = 1_048_576)))]
+    pub head: u32,
+    /// Tokens taken from the end (after its white space is stripped); padded at the front.
+    #[cfg_attr(feature = "resource", schemars(range(max = 1_048_576)))]
+    pub tail: u32,
+    /// Bytes read at each end before stripping.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 4_194_304)))]
+    pub block: u32,
+    /// The token that fills what is missing.
+    pub padding: i32,
+    /// Strip white space: leading from the head, trailing from the tail.
+    #[serde(default)]
+    pub strip: bool,
+    /// Answers for inputs with too little in them for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_input: Option<ShortInput>,
+}
+
+/// An input with fewer bytes than this (whole, or after its leading white space in the first block) is answered without the model, with score 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShortInput {
+    /// The least number of bytes that the model is asked about.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_048_576)))]
+    pub min_bytes: u32,
+    /// Label of an input of no bytes.
+    pub empty: Line,
+    /// Label if the bytes are UTF-8.
+    pub text: Line,
+    /// Label if they are not.
+    pub binary: Line,
+}
+
+/// Decodes JPEG, PNG, WebP or the first frame of a GIF, upright by its EXIF orientation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecodeImage {
+    /// Order of the colour channels.
+    #[serde(default)]
+    pub color: ColorOrder,
+    /// Larger images are refused before they are decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_000_000_000)))]
+    pub max_pixels: Option<u64>,
+}
+
+/// Order of colour channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum ColorOrder {
+    /// Red first.
+    #[default]
+    RGB,
+    /// Blue first.
+    BGR,
+    /// One channel.
+    Gray,
+}
+
+/// Resizes to width and height in pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resize {
+    /// Width.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 16_384)))]
+    pub width: u32,
+    /// Height.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 16_384)))]
+    pub height: u32,
+    /// How the sides fit.
+    #[serde(default)]
+    pub mode: ResizeMode,
+    /// How pixels are computed.
+    #[serde(default)]
+    pub filter: ResizeFilter,
+}
+
+/// How an image fits a size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum ResizeMode {
+    /// Both sides exactly.
+    #[default]
+    Stretch,
+    /// The shorter side exactly, the ratio kept.
+    ShortestSide,
+    /// The longer side exactly, the ratio kept, the rest filled.
+    Letterbox,
+}
+
+/// Interpolation, as PIL defines it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum ResizeFilter {
+    /// Nearest pixel.
+    Nearest,
+    /// Linear.
+    #[default]
+    Bilinear,
+    /// Cubic.
+    Bicubic,
+    /// Lanczos, three lobes.
+    Lanczos,
+}
+
+/// Cuts the middle out, in pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CentreCrop {
+    /// Width.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 16_384)))]
+    pub width: u32,
+    /// Height.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 16_384)))]
+    pub height: u32,
+}
+
+/// (pixel × scale − mean) / std for each channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Normalize {
+    /// Factor; absent: 1/255.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// For each channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 4)))]
+    pub mean: Vec<f64>,
+    /// For each channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 4)))]
+    pub std: Vec<f64>,
+    /// Order of dimensions.
+    #[serde(default)]
+    pub layout: Layout,
+}
+
+/// Order of dimensions of an image tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum Layout {
+    /// Channels before rows.
+    #[default]
+    NCHW,
+    /// Channels last.
+    NHWC,
+}
+
+/// Text to token ids by a Hugging Face `tokenizer.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tokenize {
+    /// Path of tokenizer.json among the files of the model.
+    pub file: Token,
+    /// Longer texts are cut.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 131_072)))]
+    pub max_length: u32,
+    /// Whether the model takes token type ids.
+    #[serde(default)]
+    pub token_types: bool,
+}
+
+/// JSON objects or columns to tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Records {
+    /// In the order of the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(min = 1, max = 1_024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])))]
+    pub columns: Vec<Column>,
+}
+
+/// One column of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Column {
+    /// Key in the record.
+    pub name: Token,
+    /// Values of a categorical column, in the order of their codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 4_096)))]
+    pub categories: Vec<Line>,
+    /// What stands for a missing value; absent: an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<f64>,
+    /// Subtracted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// Divided by, after the mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub std: Option<f64>,
+}
+
+/// WAV or FLAC to samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Audio {
+    /// Samples per second.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 384_000)))]
+    pub sample_rate: u32,
+    /// Samples in a frame; 0: the whole.
+    #[serde(default)]
+    #[cfg_attr(feature = "resource", schemars(range(max = 16_777_216)))]
+    pub frame: u32,
+    /// Longer audio is refused before it is decoded.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 86_400)))]
+    pub max_seconds: u32,
+}
