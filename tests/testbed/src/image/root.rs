@@ -1,0 +1,74 @@
+//! The root of the image, staged in a folder: the programs, the libraries that they load, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::repository;
+
+use super::{PROGRAMS, libraries};
+
+/// Where the server looks for ONNX Runtime.
+const ORT: &str = "opt/ort/lib";
+/// Where the loader looks without a cache: its own default.
+const LIBRARIES: &str = "lib/x86_64-linux-gnu";
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
+/// glibc opens these by name when a program asks for a host or a user.
+const BY_NAME: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
+
+/// Fills the folder anew and gives it back.
+///
+/// # Errors
+/// When a file is missing or the folder can't be written.
+pub fn stage(root: &Path, built: &Path, ort_library: &Path) -> Result<PathBuf> {
+    drop(fs::remove_dir_all(root));
+    for folder in ["etc/ssl/certs", "lib64", "tmp", "var/cache/millrace", "usr/share/doc/millrace", LIBRARIES, ORT] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+    fs::set_permissions(root.join("var/cache/millrace"), fs::Permissions::from_mode(0o1777))?;
+    let mut loaded = Vec::new();
+    for program in PROGRAMS {
+        copy(&built.join(program), &root.join(program))?;
+        loaded.push(built.join(program));
+    }
+    let name = ort_library.file_name().context("the library has a name")?;
+    copy(ort_library, &root.join(ORT).join(name))?;
+    loaded.push(ort_library.to_path_buf());
+    for library in libraries::needed(&loaded)? {
+        let name = library.file_name().context("a library has a name")?;
+        let target = if LOADER.ends_with(&*name.to_string_lossy()) { root.join(LOADER) } else { root.join(LIBRARIES).join(name) };
+        copy(&library, &target)?;
+    }
+    for name in BY_NAME {
+        let library = Path::new("/").join(LIBRARIES).join(name);
+        if library.is_file() {
+            copy(&library, &root.join(LIBRARIES).join(name))?;
+        }
+    }
+    copy(&Path::new("/").join(CERTIFICATES), &root.join(CERTIFICATES)).context("install the package ca-certificates")?;
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/tmp:/\n")?;
+    fs::write(root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
+    fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
+    notices(&root.join("usr/share/doc/millrace"))?;
+    Ok(root.to_path_buf())
+}
+
+/// The licence and what the libraries in the image ask to be said.
+fn notices(target: &Path) -> Result<()> {
+    for entry in fs::read_dir(repository())?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if ["LICENSE", "NOTICE", "THIRD"].iter().any(|start| name.starts_with(start)) && entry.path().is_file() {
+            copy(&entry.path(), &target.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! What the testbed is made of, built or installed into the cache: every step finds its own work done.
+
+mod cargo_tool;
+mod debian;
+mod go;
+mod go_mod;
+mod ort;
+mod python;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{Cache, Steps};
+
+pub use cargo_tool::CargoTool;
+pub use python::Python;
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// Folder of `kube-apiserver`, `kubelet`, `kubectl` and so on.
+    pub kubernetes: PathBuf,
+    /// Folder of `etcd`.
+    pub etcd: PathBuf,
+    /// Folder of `kwok`.
+    pub kwok: PathBuf,
+    /// Folder of `containerd`, its shim and `ctr`.
+    pub containerd: PathBuf,
+    /// Folder of `helm`.
+    pub helm: PathBuf,
+    /// Folder of `registry`.
+    pub registry: PathBuf,
+    /// Folder of `coredns`.
+    pub coredns: PathBuf,
+    /// The program `s3s-fs`.
+    pub s3: PathBuf,
+    /// The library `libonnxruntime.so`.
+    pub ort_library: PathBuf,
+    /// The interpreter of the virtual environment with the clients.
+    pub python: PathBuf,
+}
+
+/// How many steps [`ensure`] announces.
+pub const STEPS: usize = 11;
+
+/// Builds or installs what is missing.
+///
+/// # Errors
+/// When a step fails; the message names the step, shows what the program said and says where its log is.
+pub fn ensure(cache: &Cache, steps: &mut Steps) -> Result<Tools> {
+    steps.ensure("Debian packages", debian::ensure)?;
+    let mut module = |module: go::GoModule| -> Result<PathBuf> {
+        let build = go::Build::of(module, cache)?;
+        steps.ensure(&build.title(), || build.ensure(cache))?;
+        Ok(build.folder)
+    };
+    let kubernetes = module(go::KUBERNETES)?;
+    let etcd = module(go::ETCD)?;
+    let containerd = module(go::CONTAINERD)?;
+    let registry = module(go::REGISTRY)?;
+    let coredns = module(go::COREDNS)?;
+    let kwok = module(go::KWOK)?;
+    let helm = module(go::HELM)?;
+    let s3 = cargo_tool::S3S_FS;
+    steps.ensure(&s3.title(), || s3.ensure(cache))?;
+    let python = Python::of(cache)?;
+    steps.ensure("Python clients", || python.ensure(cache))?;
+    let ort = ort::Ort::of(cache)?;
+    steps.ensure(&ort.title(), || ort.ensure(cache, &python))?;
+    Ok(Tools {
+        kubernetes,
+        etcd,
+        kwok,
+        containerd,
+        helm,
+        registry,
+        coredns,
+        s3: s3.program(cache),
+        ort_library: ort.library,
+        python: python.interpreter(),
+    })
+}
