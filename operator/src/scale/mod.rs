@@ -1,0 +1,63 @@
+//! The IO around the scaling law: reports come in, `/scale` goes out.
+//!
+//! [`run`] belongs to the leader. It asks gateways and servers for reports, draws up the fleet from the controller's
+//! stores and plans, lets [`millrace_scaler::decide`] pass over it, and writes nothing but the `/scale` subresource of
+//! Deployments. What it decided lies in [`ScaleView`], from which the controller's status step takes `status.scaling`
+//! and the condition MetricsAvailable.
+
+mod fleet;
+mod identity;
+mod nodes;
+mod ownership;
+mod pods;
+mod run;
+mod scrape;
+mod view;
+mod write;
+
+pub use identity::Identity;
+pub use ownership::owns_replicas;
+pub use run::run;
+pub use view::{Plans, ScaleState, ScaleView};
+
+use arc_swap::ArcSwapOption;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, core::v1::Pod};
+use kube::runtime::reflector::Store;
+use millrace_crds::{AcceleratorPool, Tenant};
+use millrace_scaler::ServiceId;
+use std::sync::Arc;
+
+/// Everything that [`run`] works with.
+pub struct ScaleContext {
+    /// The client for `/scale`; its calls have a timeout.
+    pub client: kube::Client,
+    /// The release's own namespace, where the gateways are.
+    pub namespace: String,
+    /// What each service may have, as the controller planned it.
+    pub plans: Arc<Plans>,
+    /// What was decided, for the controller's status step.
+    pub view: Arc<ScaleView>,
+    /// The controller's stores.
+    pub stores: Stores,
+    /// The operator's certificate, from Secret `{release}-operator-tls`; replaced when it rotates.
+    pub identity: Arc<ArcSwapOption<Identity>>,
+    /// Called when `view` has news of a service: the controller should reconcile it.
+    pub notify: Arc<dyn Fn(&ServiceId) + Send + Sync>,
+}
+
+/// Reflected objects. All must be synced before [`run`] starts.
+#[derive(Clone)]
+pub struct Stores {
+    /// Millrace's Deployments of all namespaces, with `metadata.managedFields` (they say who owns `spec.replicas`).
+    pub deployments: Store<Deployment>,
+    /// Server pods of all namespaces. Pods that others run on the pools' nodes may be in it: they count as used.
+    pub pods: Store<Pod>,
+    /// Gateway pods of the release (component `gateway`, in its namespace).
+    pub gateways: Store<Pod>,
+    /// Nodes.
+    pub nodes: Store<Node>,
+    /// Pools.
+    pub pools: Store<AcceleratorPool>,
+    /// Tenants.
+    pub tenants: Store<Tenant>,
+}

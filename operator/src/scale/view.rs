@@ -1,0 +1,108 @@
+//! What the controller and the scaler tell each other: plans in, decisions out.
+
+use millrace_scaler::{Cause, ServiceId, ServicePlan};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What each service may have. The controller sets it whenever it has planned a service.
+#[derive(Debug, Default)]
+pub struct Plans(RwLock<BTreeMap<ServiceId, Arc<ServicePlan>>>);
+
+impl Plans {
+    /// Replaces the plan of `service`.
+    pub fn set(&self, service: ServiceId, plan: ServicePlan) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(service, Arc::new(plan));
+    }
+
+    /// Forgets `service`: it is deleted, or its spec is refused. Its replicas stay as they are.
+    pub fn remove(&self, service: &ServiceId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(service);
+    }
+
+    /// All plans, now.
+    #[must_use]
+    pub fn snapshot(&self) -> BTreeMap<ServiceId, Arc<ServicePlan>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The last decision on a service that was news.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleState {
+    /// Replicas asked for, over all pools.
+    pub desired: u32,
+    /// A sentence with the figures that decided.
+    pub reason: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Whether every gateway's report was fresh, now.
+    pub metrics_fresh: bool,
+    /// The kind of reason.
+    pub cause: Cause,
+}
+
+/// What was decided, by service.
+#[derive(Debug, Default)]
+pub struct ScaleView(RwLock<BTreeMap<ServiceId, ScaleState>>);
+
+impl ScaleView {
+    /// The state of `service`; `None` before the first decision.
+    #[must_use]
+    pub fn get(&self, service: &ServiceId) -> Option<ScaleState> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
+    }
+
+    /// Puts `state` in place if it is news: another number, another kind of reason, or a change of freshness. Figures
+    /// in the sentence change all the time, and are none.
+    pub(super) fn put(&self, service: &ServiceId, state: ScaleState) -> bool {
+        let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let known = states.get(service);
+        let decided = known.is_none_or(|known| (known.desired, known.cause) != (state.desired, state.cause));
+        let news = decided || known.is_some_and(|known| known.metrics_fresh != state.metrics_fresh);
+        if news {
+            let kept = known.filter(|_| !decided).cloned();
+            let fresh = state.metrics_fresh;
+            states.insert(service.clone(), kept.map_or(state, |known| ScaleState { metrics_fresh: fresh, ..known }));
+        }
+        news
+    }
+
+    /// Forgets services that are gone.
+    pub(super) fn retain(&self, keep: impl Fn(&ServiceId) -> bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|service, _| keep(service));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(desired: u32, reason: &str, cause: Cause, metrics_fresh: bool) -> ScaleState {
+        ScaleState { desired, reason: reason.to_owned(), at: reason.to_owned(), metrics_fresh, cause }
+    }
+
+    #[test]
+    fn figures_alone_are_no_news() {
+        let (view, id) = (ScaleView::default(), ServiceId::new("a", "b"));
+        assert!(view.put(&id, state(1, "load 1/s", Cause::Steady, true)));
+        assert!(!view.put(&id, state(1, "load 2/s", Cause::Steady, true)));
+        assert_eq!(view.get(&id).unwrap().reason, "load 1/s");
+        assert!(view.put(&id, state(1, "load 3/s", Cause::Steady, false)));
+        let kept = view.get(&id).unwrap();
+        assert_eq!((kept.reason.as_str(), kept.metrics_fresh), ("load 1/s", false));
+        assert!(view.put(&id, state(2, "load 9/s", Cause::Load, false)));
+        assert!(view.put(&id, state(2, "no room", Cause::NoRoom, false)));
+        view.retain(|_| false);
+        assert_eq!(view.get(&id), None);
+    }
+
+    #[test]
+    fn plans_are_replaced_and_forgotten() {
+        let (plans, id) = (Plans::default(), ServiceId::new("a", "b"));
+        plans.set(id.clone(), ServicePlan { max_batch: 1, ..ServicePlan::default() });
+        plans.set(id.clone(), ServicePlan { max_batch: 2, ..ServicePlan::default() });
+        assert_eq!(plans.snapshot()[&id].max_batch, 2);
+        plans.remove(&id);
+        assert!(plans.snapshot().is_empty());
+    }
+}

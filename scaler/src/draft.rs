@@ -1,0 +1,185 @@
+//! A service's decision while it is being made: targets that start as what is asked for now.
+
+use crate::decide::Cause;
+use crate::forecast::{Ability, Need, need};
+use crate::memory::REFUSED_AFTER;
+use crate::{PoolName, Profile, Revision, Service, Slot};
+use std::collections::BTreeMap;
+
+/// Seconds beyond the usual start after which a replica that isn't ready counts as failed.
+const OVERDUE: f64 = 60.0;
+
+/// What one replica on a pool does.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// Requests per second within the objective.
+    pub rate: f64,
+    /// Seconds of a lone request.
+    pub lone: f64,
+    /// Whether a lone request is in time.
+    pub meets: bool,
+}
+
+/// A decision in the making.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// Whose.
+    pub service: &'a Service,
+    /// The time.
+    pub now: f64,
+    /// What is needed; `None`: not known.
+    pub need: Option<Need>,
+    /// Seconds for which a rise or fall is held.
+    pub hold: f64,
+    /// Replicas asked for.
+    pub targets: BTreeMap<Slot, u32>,
+    /// Why, in the order of weight.
+    pub causes: Vec<(Cause, String)>,
+    /// Why nothing more is done: no place for a replica, a ceiling, a pause.
+    pub blocked: Option<(Cause, String)>,
+    /// Whether no further replica is tried in this pass.
+    pub done: bool,
+    /// Replicas that the serving revision takes over from the one before.
+    pub carry: u64,
+    speeds: BTreeMap<&'a PoolName, Speed>,
+}
+
+impl<'a> Draft<'a> {
+    /// The draft that changes nothing.
+    pub fn open(now: f64, service: &'a Service) -> Self {
+        let plan = &service.plan;
+        let speeds = plan.pools.iter().map(|pool| {
+            let known = service.profiles.get(&pool.name).copied();
+            let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed));
+            let profile = profile.sound_or_prior(pool.relative_speed);
+            let rate = profile.sustainable(plan.objective, plan.max_batch);
+            (&pool.name, Speed { rate, lone: profile.time(1.0), meets: profile.meets(plan.objective) })
+        });
+        let mut draft = Self {
+            service,
+            now,
+            need: None,
+            hold: service.memory.hold_seconds(plan, &service.replicas),
+            targets: service.replicas.iter().map(|(slot, count)| (slot.clone(), count.desired)).collect(),
+            causes: Vec::new(),
+            blocked: None,
+            done: false,
+            carry: 0,
+            speeds: speeds.collect(),
+        };
+        draft.need = need(service.signals.as_ref(), draft.ability());
+        draft
+    }
+
+    /// The revision that load is for.
+    pub fn serving(&self) -> &'a Revision {
+        let revisions = &self.service.plan.revisions;
+        revisions.serving.as_ref().unwrap_or(&revisions.newest)
+    }
+
+    /// Replicas asked for in `slot`.
+    pub fn target(&self, slot: &Slot) -> u32 {
+        self.targets.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Replicas asked for of `revision`, on the pools that the plan allows.
+    pub fn of(&self, revision: &Revision) -> u64 {
+        let targets = self.targets.iter().filter(|(slot, _)| slot.revision == *revision && self.allows(&slot.pool));
+        targets.map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    /// Replicas asked for, of all revisions on all pools.
+    pub fn total(&self) -> u64 {
+        self.targets.values().map(|count| u64::from(*count)).sum()
+    }
+
+    /// Whether the plan has `pool`.
+    pub fn allows(&self, pool: &PoolName) -> bool {
+        self.speeds.contains_key(pool)
+    }
+
+    /// What one replica on `pool` does.
+    pub fn speed(&self, pool: &PoolName) -> Speed {
+        self.speeds.get(pool).copied().unwrap_or(Speed { rate: 1e-9, lone: f64::MAX, meets: false })
+    }
+
+    /// Replicas in `slot` that the scheduler has refused for too long, while they are still asked for.
+    pub fn refused(&self, slot: &Slot) -> u32 {
+        let Some(count) = self.service.replicas.get(slot) else { return 0 };
+        let delay = self.service.plan.pool(&slot.pool).map_or(0.0, |pool| pool.provisioning_delay.max(0.0));
+        let refused = count.unschedulable.iter().filter(|since| self.now - **since >= REFUSED_AFTER + delay).count();
+        (refused as u32).min(self.target(slot))
+    }
+
+    /// Requests per second that the serving revision's replicas sustain, once those that start are ready.
+    ///
+    /// Refused ones don't count, nor do overdue ones as long as another is ready: if none is, more of the same won't help.
+    pub fn capacity(&self) -> f64 {
+        let (serving, any_ready) = (self.serving(), self.ready(self.serving()) > 0);
+        let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
+        let rates = slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, target)| {
+            let overdue = if any_ready { self.overdue(slot) } else { 0 };
+            f64::from(target.saturating_sub(self.refused(slot)).saturating_sub(overdue)) * self.speed(&slot.pool).rate
+        });
+        rates.sum()
+    }
+
+    /// The same without the spare replicas that `minWarm` keeps beyond need.
+    pub fn spared_capacity(&self) -> f64 {
+        let replicas = self.of(self.serving()) as f64;
+        let spare = f64::from(self.service.plan.bounds.min_warm);
+        if replicas > 0.0 { self.capacity() * (1.0 - spare / replicas).max(0.0) } else { 0.0 }
+    }
+
+    /// Whether replicas are asked for on a pool that the plan no longer has.
+    pub fn forbidden(&self) -> bool {
+        self.targets.iter().any(|(slot, target)| *target > 0 && !self.allows(&slot.pool))
+    }
+
+    /// Ready replicas of `revision` on pools that the plan allows.
+    pub fn ready(&self, revision: &Revision) -> u32 {
+        let slots = self.service.replicas.iter().filter(|(slot, _)| slot.revision == *revision);
+        slots.filter(|(slot, _)| self.allows(&slot.pool)).fold(0, |sum, (_, c)| sum.saturating_add(c.ready))
+    }
+
+    fn overdue(&self, slot: &Slot) -> u32 {
+        let usual = self.service.memory.start_seconds(&slot.pool);
+        let late = |made: &&f64| self.now - **made > usual + OVERDUE;
+        self.service.replicas.get(slot).map_or(0, |count| count.starting.iter().filter(late).count() as u32)
+    }
+
+    fn ability(&self) -> Ability {
+        let slots = self.service.replicas.iter().filter(|(slot, _)| slot.revision == *self.serving());
+        let rates = slots.filter(|(slot, _)| self.allows(&slot.pool));
+        let rate = rates.map(|(slot, count)| f64::from(count.ready) * self.speed(&slot.pool).rate).sum();
+        let lone = self.speeds.values().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
+        let lone = if lone.is_finite() { lone } else { 0.01 };
+        let profile = Profile { fixed: lone, per_row: 0.0, measured: false };
+        Ability { rate, lone, start: self.hold, objective: Some(profile.objective_or_default(self.service.plan.objective)) }
+    }
+
+    /// Adds one replica.
+    pub fn raise(&mut self, slot: &Slot) {
+        let target = self.targets.entry(slot.clone()).or_default();
+        *target = target.saturating_add(1);
+    }
+
+    /// Takes `replicas` away.
+    pub fn lower(&mut self, slot: &Slot, replicas: u32) {
+        if let Some(target) = self.targets.get_mut(slot) {
+            *target = target.saturating_sub(replicas);
+        }
+    }
+
+    /// Says why, once.
+    pub fn because(&mut self, cause: Cause, why: impl Into<String>) {
+        if !self.causes.iter().any(|(said, _)| *said == cause) {
+            self.causes.push((cause, why.into()));
+        }
+    }
+
+    /// Whether `at` lies within the time for which a rise or fall is held.
+    pub fn holds(&self, at: Option<f64>) -> bool {
+        at.is_some_and(|at| self.now - at < self.hold)
+    }
+}

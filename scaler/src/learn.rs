@@ -1,0 +1,173 @@
+//! Learns profiles from what servers report of their batches.
+
+use crate::{Accelerator, Profile, Revision, ServiceId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Samples kept for each batch size: about an hour's change of mind at one a scrape is far less than a restart.
+const SAMPLES: usize = 24;
+/// Batch sizes kept for each profile.
+const SIZES: usize = 24;
+
+/// What a profile is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProfileKey {
+    /// The service.
+    pub service: ServiceId,
+    /// Its revision: another model, pipeline or engine.
+    pub revision: Revision,
+    /// The kind of accelerator.
+    pub accelerator: Accelerator,
+}
+
+/// Mean engine times by batch size, of the last scrapes; bounded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Learner {
+    sizes: BTreeMap<u64, Times>,
+    /// When it last learned.
+    pub at: f64,
+    /// What an earlier leader learned, until there is something newer.
+    pub inherited: Option<Profile>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Times {
+    means: Vec<f64>,
+    next: usize,
+    runs: u64,
+}
+
+impl Learner {
+    /// Notes that `runs` batches of `size` rows took `seconds` together.
+    pub fn note(&mut self, now: f64, size: u64, runs: u64, seconds: f64) {
+        let mean = seconds / runs as f64;
+        if runs == 0 || size == 0 || !mean.is_finite() || mean <= 0.0 {
+            return;
+        }
+        if self.sizes.len() >= SIZES && !self.sizes.contains_key(&size) {
+            // The size with the fewest runs tells least.
+            let rarest = self.sizes.iter().min_by_key(|(_, times)| times.runs).map(|(size, _)| *size);
+            rarest.map(|size| self.sizes.remove(&size));
+        }
+        let times = self.sizes.entry(size).or_default();
+        if times.means.len() < SAMPLES {
+            times.means.push(mean);
+        } else {
+            times.means[times.next] = mean;
+            times.next = (times.next + 1) % SAMPLES;
+        }
+        times.runs = times.runs.saturating_add(runs);
+        self.at = now;
+    }
+
+    /// The fitted profile: medians by size, then the weighted median of slopes between them (Theil and Sen), which a
+    /// few slow batches don't move.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        let points: Vec<Point> = self.sizes.iter().map(|(size, times)| times.point(*size)).collect();
+        let (first, rest) = match points.split_first() {
+            None => return self.inherited,
+            Some(parts) => parts,
+        };
+        if rest.is_empty() {
+            return Some(self.through(first));
+        }
+        let mut slopes = Vec::new();
+        for (index, left) in points.iter().enumerate() {
+            for right in &points[index + 1..] {
+                let apart = right.rows - left.rows;
+                slopes.push(((right.time - left.time) / apart, left.weight.min(right.weight) * apart));
+            }
+        }
+        let per_row = median(slopes).clamp(0.0, points.iter().map(|p| p.time / p.rows).fold(f64::INFINITY, f64::min));
+        let fixed = median(points.iter().map(|p| (p.time - per_row * p.rows, p.weight)).collect()).max(0.0);
+        Some(Profile { fixed, per_row, measured: true })
+    }
+
+    /// One size alone doesn't tell the slope: it keeps the inherited or the prior's proportion.
+    fn through(&self, point: &Point) -> Profile {
+        let shape = self.inherited.unwrap_or_else(|| Profile::prior(1.0)).sound_or_prior(1.0);
+        let factor = point.time / shape.time(point.rows);
+        Profile { fixed: shape.fixed * factor, per_row: shape.per_row * factor, measured: true }
+    }
+}
+
+struct Point {
+    rows: f64,
+    time: f64,
+    weight: f64,
+}
+
+impl Times {
+    fn point(&self, size: u64) -> Point {
+        let time = median(self.means.iter().map(|mean| (*mean, 1.0)).collect());
+        Point { rows: size as f64, time, weight: (self.runs as f64).sqrt() }
+    }
+}
+
+/// The weighted median; 0 of nothing.
+fn median(mut values: Vec<(f64, f64)>) -> f64 {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|value| value.1).sum::<f64>() / 2.0;
+    let mut passed = 0.0;
+    for (value, weight) in &values {
+        passed += weight;
+        if passed >= half {
+            return *value;
+        }
+    }
+    0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_line_under_outliers() {
+        let mut learner = Learner::default();
+        for round in 0..20u64 {
+            for size in [1, 2, 4, 8, 16] {
+                let slow = if round % 7 == 0 { 5.0 } else { 1.0 };
+                learner.note(round as f64, size, 10, 10.0 * slow * (0.010 + 0.001 * size as f64));
+            }
+        }
+        let profile = learner.profile().unwrap();
+        assert!((profile.fixed - 0.010).abs() < 1e-6, "{profile:?}");
+        assert!((profile.per_row - 0.001).abs() < 1e-6, "{profile:?}");
+        assert!(profile.measured);
+    }
+
+    #[test]
+    fn one_size_keeps_the_proportion() {
+        let mut learner = Learner::default();
+        assert_eq!(learner.profile(), None);
+        learner.note(1.0, 1, 4, 0.024);
+        let profile = learner.profile().unwrap();
+        assert!((profile.time(1.0) - 0.006).abs() < 1e-9);
+        assert!((profile.fixed / profile.per_row - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn is_bounded_and_deaf_to_nonsense() {
+        let mut learner = Learner::default();
+        for bad in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            learner.note(1.0, 1, 1, bad);
+        }
+        learner.note(1.0, 0, 1, 1.0);
+        assert_eq!(learner.profile(), None);
+        for size in 1..1_000 {
+            learner.note(1.0, size, size, 1.0);
+        }
+        assert_eq!(learner.sizes.len(), SIZES);
+    }
+
+    #[test]
+    fn takes_the_newest_samples() {
+        let mut learner = Learner::default();
+        for round in 0..100 {
+            learner.note(1.0, 1, 1, if round < 60 { 1.0 } else { 0.5 });
+        }
+        assert!((learner.profile().unwrap().time(1.0) - 0.5).abs() < 1e-9);
+    }
+}

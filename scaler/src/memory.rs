@@ -1,0 +1,150 @@
+//! What a service's earlier decisions left: pace, refusals of pools, measured starts.
+
+use crate::{Count, Decision, Outcome, PoolName, ServicePlan, Slot};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Seconds that a start is assumed to take before one has been seen.
+pub const START_PRIOR: f64 = 30.0;
+/// A rise or fall holds at least so long, however fast starts are: windows need it to fill.
+pub const LEAST_HOLD: f64 = 10.0;
+/// A pod that the scheduler refuses for so long goes elsewhere.
+pub const REFUSED_AFTER: f64 = 10.0;
+/// A pool that refused is left alone for so long at first; doubles with each refusal that follows soon.
+pub const DISCOUNT: f64 = 60.0;
+const LONGEST_DISCOUNT: f64 = 900.0;
+const STARTS_KEPT: usize = 16;
+
+/// A pool that refused a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// When it was last seen to refuse.
+    pub at: f64,
+    /// Until when it gets no replica of this service.
+    pub until: f64,
+    /// How often in a row.
+    pub strikes: u32,
+}
+
+/// Memory of one service; bounded, and small enough for a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Last rise.
+    pub raised_at: Option<f64>,
+    /// Last fall.
+    pub lowered_at: Option<f64>,
+    /// Need in requests per second that the last fall rested on.
+    pub need_at_fall: f64,
+    /// Pools that refused.
+    pub refusals: BTreeMap<PoolName, Refusal>,
+    /// Seconds of recent starts by pool.
+    pub starts: BTreeMap<PoolName, Vec<f64>>,
+}
+
+impl Memory {
+    /// Seconds that a start on `pool` takes: nearly the longest of the recent ones.
+    #[must_use]
+    pub fn start_seconds(&self, pool: &PoolName) -> f64 {
+        let Some(starts) = self.starts.get(pool).filter(|starts| !starts.is_empty()) else { return START_PRIOR };
+        let mut sorted = starts.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[(sorted.len() * 9 / 10).min(sorted.len() - 1)]
+    }
+
+    /// Seconds for which a rise or fall is held: one start on the slowest pool in use, or on the first one.
+    #[must_use]
+    pub fn hold_seconds(&self, plan: &ServicePlan, replicas: &BTreeMap<Slot, Count>) -> f64 {
+        let used = replicas.iter().filter(|(_, count)| count.desired > 0).map(|(slot, _)| &slot.pool);
+        let slowest = used.map(|pool| self.start_seconds(pool)).fold(0.0, f64::max);
+        let first = plan.pools.first().map_or(START_PRIOR, |pool| self.start_seconds(&pool.name));
+        if slowest > 0.0 { slowest.max(LEAST_HOLD) } else { first.max(LEAST_HOLD) }
+    }
+
+    /// Notes a start that has been measured.
+    pub fn note_start(&mut self, pool: &PoolName, seconds: f64) {
+        if !seconds.is_finite() || seconds < 0.0 {
+            return;
+        }
+        let starts = self.starts.entry(pool.clone()).or_default();
+        if starts.len() == STARTS_KEPT {
+            starts.remove(0);
+        }
+        starts.push(seconds.min(3_600.0));
+    }
+
+    /// Notes pools whose pods the scheduler refuses, and forgets pools that the plan no longer has.
+    pub fn observe(&mut self, now: f64, plan: &ServicePlan, replicas: &BTreeMap<Slot, Count>) {
+        self.refusals.retain(|pool, _| plan.pool(pool).is_some());
+        self.starts.retain(|pool, _| plan.pool(pool).is_some());
+        for (slot, count) in replicas {
+            let Some(pool) = plan.pool(&slot.pool) else { continue };
+            let patience = REFUSED_AFTER + pool.provisioning_delay.max(0.0);
+            if count.unschedulable.iter().any(|since| now - since >= patience) {
+                self.refuse(now, &slot.pool);
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: f64, pool: &PoolName) {
+        let strikes = match self.refusals.get(pool) {
+            // The same stretch of refusal: pods still wait.
+            Some(seen) if now < seen.until => seen.strikes,
+            Some(seen) if now - seen.until < LONGEST_DISCOUNT => seen.strikes.saturating_add(1),
+            _ => 0,
+        };
+        let discount = (DISCOUNT * 2f64.powi(strikes.min(8) as i32)).min(LONGEST_DISCOUNT);
+        self.refusals.insert(pool.clone(), Refusal { at: now, until: now + discount, strikes });
+    }
+
+    /// Notes a decision that has been written.
+    pub fn record(&mut self, now: f64, before: &BTreeMap<Slot, Count>, decision: &Decision) {
+        let Outcome::To { replicas, .. } = &decision.outcome else { return };
+        let was: u64 = before.values().map(|count| u64::from(count.desired)).sum();
+        let is: u64 = before.iter().map(|(slot, count)| u64::from(*replicas.get(slot).unwrap_or(&count.desired))).sum();
+        if is > was {
+            self.raised_at = Some(now);
+        } else if is < was {
+            self.lowered_at = Some(now);
+            self.need_at_fall = decision.need;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PoolPlan, Revision};
+
+    fn plan() -> ServicePlan {
+        ServicePlan { pools: vec![PoolPlan { name: "a".into(), ..PoolPlan::default() }], ..ServicePlan::default() }
+    }
+
+    #[test]
+    fn refusal_needs_ten_seconds_and_doubles_when_it_comes_back() {
+        let mut memory = Memory::default();
+        let slot = Slot::new(&Revision::from("r"), &"a".into());
+        let replicas = BTreeMap::from([(slot, Count { desired: 1, unschedulable: vec![100.0], ..Count::default() })]);
+        memory.observe(109.0, &plan(), &replicas);
+        assert!(memory.refusals.is_empty());
+        memory.observe(110.0, &plan(), &replicas);
+        assert_eq!(memory.refusals[&"a".into()].until, 170.0);
+        memory.observe(120.0, &plan(), &replicas);
+        assert_eq!(memory.refusals[&"a".into()], Refusal { at: 120.0, until: 180.0, strikes: 0 });
+        memory.observe(200.0, &plan(), &replicas);
+        assert_eq!(memory.refusals[&"a".into()], Refusal { at: 200.0, until: 320.0, strikes: 1 });
+        memory.observe(5_000.0, &plan(), &replicas);
+        assert_eq!(memory.refusals[&"a".into()].strikes, 0);
+    }
+
+    #[test]
+    fn starts_are_bounded_and_the_ninth_of_ten_counts() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.start_seconds(&"a".into()), START_PRIOR);
+        for seconds in 0..100 {
+            memory.note_start(&"a".into(), f64::from(seconds));
+        }
+        memory.note_start(&"a".into(), f64::NAN);
+        assert_eq!(memory.starts[&"a".into()].len(), STARTS_KEPT);
+        assert_eq!(memory.start_seconds(&"a".into()), 98.0);
+    }
+}

@@ -1,0 +1,65 @@
+//! Where the next replica goes, and which one leaves first.
+
+use crate::draft::Draft;
+use crate::room::{Block, Room};
+use crate::{PoolName, PoolPlan, Revision, Slot, Strategy};
+use std::cmp::Ordering;
+
+/// The best pool with room for one more replica of `revision`, or why each has none.
+pub fn next<'a>(
+    draft: &Draft<'a>,
+    revision: &Revision,
+    room: &Room<'_>,
+    except: Option<&PoolName>,
+) -> Result<&'a PoolPlan, Vec<(&'a PoolPlan, Block)>> {
+    let mut refused = Vec::new();
+    for pool in in_order(draft, revision) {
+        if except == Some(&pool.name) {
+            continue;
+        }
+        match check(draft, revision, pool, room) {
+            Ok(()) => return Ok(pool),
+            Err(block) => refused.push((pool, block)),
+        }
+    }
+    Err(refused)
+}
+
+/// The replica to give up first: one that the scheduler refuses, then of the last pool in the order, then one that
+/// isn't ready.
+pub fn last(draft: &Draft<'_>, revision: &Revision) -> Option<Slot> {
+    let order: Vec<&PoolPlan> = in_order(draft, revision);
+    let slots = order.iter().map(|pool| Slot::new(revision, &pool.name));
+    let held: Vec<Slot> = slots.filter(|slot| draft.target(slot) > 0).collect();
+    let refused = held.iter().rev().find(|slot| draft.refused(slot) > 0);
+    refused.or(held.last()).cloned()
+}
+
+fn check(draft: &Draft<'_>, revision: &Revision, pool: &PoolPlan, room: &Room<'_>) -> Result<(), Block> {
+    let service = draft.service;
+    if !service.replicas.contains_key(&Slot::new(revision, &pool.name)) {
+        return Err(Block::NotPrepared);
+    }
+    room.check(service, pool)?;
+    match service.memory.refusals.get(&pool.name) {
+        Some(refusal) if draft.now < refusal.until => Err(Block::Refused { ago: draft.now - refusal.at }),
+        _ => Ok(()),
+    }
+}
+
+/// Pools that meet the objective first, then by tier, then as the strategy says, then where replicas are already.
+fn in_order<'a>(draft: &Draft<'a>, revision: &Revision) -> Vec<&'a PoolPlan> {
+    let strategy = draft.service.plan.strategy;
+    let mut pools: Vec<&PoolPlan> = draft.service.plan.pools.iter().collect();
+    pools.sort_by(|a, b| {
+        let (left, right) = (draft.speed(&a.name), draft.speed(&b.name));
+        let by_strategy = match strategy {
+            Strategy::Cheapest => (a.replica_cost() / left.rate).total_cmp(&(b.replica_cost() / right.rate)),
+            Strategy::Fastest => left.lone.total_cmp(&right.lone),
+            Strategy::Ordered => Ordering::Equal,
+        };
+        let here = |pool: &PoolPlan| draft.target(&Slot::new(revision, &pool.name)) > 0;
+        right.meets.cmp(&left.meets).then(a.tier.cmp(&b.tier)).then(by_strategy).then(here(b).cmp(&here(a)))
+    });
+    pools
+}
