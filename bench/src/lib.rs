@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Measuring Millrace: load on a running release.
+
+pub mod latency;
+pub mod load;
