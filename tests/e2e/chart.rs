@@ -1,0 +1,90 @@
+//! The chart: upgrades, uninstall and reinstall leave services and pods as they are.
+
+use crate::{SOON, product, variant};
+use millrace_tests::{Bed, RELEASE, SYSTEM_NAMESPACE, Service, helm_upgrade};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// Names and restart counts of a service's pods: what must not change.
+fn lives(service: &Service) -> BTreeSet<String> {
+    service
+        .pods()
+        .unwrap()
+        .iter()
+        .map(|pod| format!("{} {}", pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]))
+        .collect()
+}
+
+fn helm(bed: &Bed, more: &[&str]) {
+    let arguments = helm_upgrade(bed, more).unwrap();
+    bed.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    for deployment in ["deployment/millrace-operator", "deployment/millrace-gateway"] {
+        bed.kubectl(&["-n", SYSTEM_NAMESPACE, "rollout", "status", deployment, "--timeout=120s"]).unwrap();
+    }
+}
+
+#[test]
+fn an_upgrade_restarts_no_model_and_keeps_keys() {
+    let service = Service::apply(product(), &variant("lasting", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    service.wait_ready(SOON).unwrap();
+    let before = lives(&service);
+    helm(&product().bed, &["--set", "log=debug"]);
+    service.wait_ready(SOON).unwrap();
+    assert_eq!(lives(&service), before);
+    assert_eq!(service.process(b"hello, hello").unwrap().status, 200, "the key is good after an upgrade");
+    helm(&product().bed, &[]);
+    service.delete().unwrap();
+}
+
+/// CRDs are templates, so that an upgrade brings new fields: a chart whose CRD has one more is installed over the old one.
+#[test]
+fn an_upgrade_that_adds_a_field_reaches_the_schema() {
+    let bed = &product().bed;
+    let copy = bed.state.folder.join("chart-with-a-field");
+    let _ = std::fs::remove_dir_all(&copy);
+    millrace_testbed::exec::output(std::process::Command::new("cp").arg("-r").arg(&bed.state.chart).arg(&copy))
+        .unwrap();
+    let file = copy.join("files/crds/tenants.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let place = "              priority:\n";
+    assert!(text.contains(place), "the field `priority` marks where a field is added");
+    let field = "              motto:\n                description: A field of a later release.\n                maxLength: 64\n                type: string\n";
+    std::fs::write(&file, text.replacen(place, &format!("{field}{place}"), 1)).unwrap();
+    let mut arguments = helm_upgrade(bed, &[]).unwrap();
+    let chart = bed.state.chart.display().to_string();
+    for argument in &mut arguments {
+        if *argument == chart {
+            *argument = copy.display().to_string();
+        }
+    }
+    bed.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    let explained = bed.kubectl(&["explain", "tenant.spec.motto"]).unwrap();
+    assert!(explained.contains("A field of a later release"), "{explained}");
+    helm(bed, &[]);
+    std::fs::remove_dir_all(&copy).unwrap();
+}
+
+#[test]
+fn services_outlive_uninstall_and_reinstall() {
+    let service = Service::apply(product(), &variant("survivor", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    service.wait_ready(SOON).unwrap();
+    let before = lives(&service);
+    let bed = &product().bed;
+    bed.helm(&["uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--wait"]).unwrap();
+    assert_eq!(lives(&service), before, "pods stay when the release goes");
+    assert!(bed.get(&["crd", "inferenceservices.millrace.dev"]).is_ok(), "definitions are kept");
+    helm(bed, &[]);
+    service.wait_ready(SOON).unwrap();
+    assert_eq!(lives(&service), before, "pods stay when the release comes back");
+    // The certificate of the gateway may be a new one; the key must be good as before.
+    product().read_ca().unwrap();
+    assert_eq!(service.process(b"hello, hello").unwrap().status, 200);
+    service.delete().unwrap();
+}
+
+#[test]
+fn unknown_values_are_refused() {
+    let arguments = helm_upgrade(&product().bed, &["--set", "gatewya.replicas=3", "--dry-run=client"]).unwrap();
+    let error = product().bed.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap_err();
+    assert!(error.to_string().contains("gatewya"), "{error}");
+}

@@ -1,0 +1,123 @@
+//! Each manifest in `examples/` is applied: it serves and answers, or it is refused with the reason that is stated here.
+
+use crate::{SOON, product};
+use millrace_tests::{Bed, Service};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What comes of an example.
+enum Outcome {
+    /// It serves; the answer to `known()` is the reference's.
+    Answers,
+    /// It is refused: condition and reason.
+    Refused(&'static str, &'static str),
+    /// It is no service of its own: the release's set-up applies it.
+    SetUp,
+}
+
+fn outcomes() -> BTreeMap<&'static str, Outcome> {
+    use Outcome::{Answers, Refused, SetUp};
+    BTreeMap::from([
+        ("pools.yaml", SetUp),
+        ("tenant.yaml", SetUp),
+        ("magika.yaml", Answers),
+        ("batching.yaml", Answers),
+        ("ordered-placement.yaml", Answers),
+        ("cost-limit.yaml", Answers),
+        ("rate-limit.yaml", Answers),
+        ("anonymous.yaml", Answers),
+        ("data-residency.yaml", Answers),
+        ("high-availability.yaml", Answers),
+        ("latency-objective.yaml", Answers),
+        ("scale-to-zero.yaml", Answers),
+        ("canary.yaml", Refused("Accepted", "NotSupported")),
+        ("signed-model.yaml", Refused("Accepted", "NotSupported")),
+        ("explain.yaml", Refused("Accepted", "NotSupported")),
+        ("audit.yaml", Refused("Accepted", "NotSupported")),
+        ("ocr-graph.yaml", Refused("Accepted", "NotSupported")),
+        ("text-embeddings.yaml", Refused("Accepted", "NotSupported")),
+        ("per-node.yaml", Refused("Accepted", "NotSupported")),
+        ("job.yaml", Refused("Accepted", "NotSupported")),
+        ("tensorrt.yaml", Refused("WorkloadAvailable", "ProviderUnavailable")),
+    ])
+}
+
+#[test]
+fn each_example_does_what_it_says() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    let outcomes = outcomes();
+    for file in &files {
+        assert!(outcomes.contains_key(file.as_str()), "say in {} what comes of examples/{file}", file!());
+    }
+    for (file, outcome) in outcomes {
+        let text = Bed::example(file).unwrap();
+        match outcome {
+            Outcome::SetUp => continue,
+            Outcome::Answers => answers(file, &text),
+            Outcome::Refused(condition, reason) => refused(file, &text, condition, reason),
+        }
+        println!("examples/{file}: as stated");
+    }
+}
+
+/// The object of an example that is spoken of: the last one.
+fn subject(text: &str) -> Value {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    documents.into_iter().next_back().unwrap()
+}
+
+fn answers(file: &str, text: &str) {
+    let object = subject(text);
+    let bed = &product().bed;
+    bed.apply(text).unwrap();
+    let service = Service { product: product().clone(), name: object["metadata"]["name"].as_str().unwrap().to_owned() };
+    service.wait_ready(SOON).unwrap();
+    let row: Vec<u32> = known();
+    let body = json!({"inputs": [{"name": "bytes", "shape": [1, 2048], "datatype": "INT32", "data": row}]}).to_string();
+    let answer = service.call(&format!("/v2/models/{}/infer", service.name)).body(body).send().unwrap();
+    assert_eq!(answer.status, 200, "{file}: {} {}", answer.error(), answer.problem);
+    let scores: Vec<f64> =
+        answer.json()["outputs"][0]["data"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+    let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
+    assert_eq!(labels()[best], "python", "{file}");
+    if service.name != "magika" {
+        service.delete().unwrap();
+    }
+}
+
+/// A short Python program as the model's input: 1,024 tokens of the head, 1,024 of the tail, 256 where nothing is.
+fn known() -> Vec<u32> {
+    let text = b"import os\n\ndef main():\n    print(os.getcwd())\n\nif __name__ == '__main__':\n    main()";
+    let bytes = text.iter().map(|&byte| u32::from(byte));
+    let padding = std::iter::repeat_n(256, 1024 - text.len());
+    bytes.clone().chain(padding.clone()).chain(padding).chain(bytes).collect()
+}
+
+/// The labels of Magika, from its own manifest.
+fn labels() -> Vec<String> {
+    let manifest = millrace_tests::edited("magika.yaml", &[]).unwrap();
+    let steps = manifest["spec"]["pipeline"]["postprocess"].as_array().unwrap();
+    let values = steps.iter().find_map(|step| step["argmax"]["labels"]["values"].as_array()).unwrap();
+    values.iter().filter_map(|label| label.as_str().map(str::to_owned)).collect()
+}
+
+fn refused(file: &str, text: &str, condition: &str, reason: &str) {
+    let object = subject(text);
+    let bed = &product().bed;
+    bed.apply(text).unwrap();
+    let (kind, name) = (object["kind"].as_str().unwrap().to_lowercase(), object["metadata"]["name"].as_str().unwrap());
+    let resource = format!("{kind}/{name}");
+    let condition = format!("--for=jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}={reason}");
+    let waited = bed.kubectl(&["-n", "team-a", "wait", &resource, &condition, "--timeout=90s"]);
+    assert!(
+        waited.is_ok(),
+        "{file}: {waited:?}\n{}",
+        bed.kubectl(&["-n", "team-a", "get", &resource, "-o", "yaml"]).unwrap_or_default()
+    );
+    bed.kubectl(&["-n", "team-a", "delete", &resource]).unwrap();
+}

@@ -1,0 +1,96 @@
+//! Load scales up over both pools, silence scales to zero, the next call wakes.
+
+use crate::{SOON, product, variant};
+use millrace_bench::load::{self, Load};
+use millrace_testbed::wait_until;
+use millrace_tests::Service;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Longest time until an idle service is at zero: idleAfter, a minute of hysteresis, and the pods' end.
+const QUIET: Duration = Duration::from_secs(180);
+
+#[test]
+fn load_fills_both_pools_silence_empties_them_and_a_call_wakes() {
+    let changes = [
+        ("/spec/scaling", json!({"minReplicas": 0, "maxReplicas": 4, "idleAfter": "10s"})),
+        ("/spec/slo/latency/target", json!("30ms")),
+    ];
+    let service = Service::apply(product(), &variant("bursty", &changes)).unwrap();
+    service.wait_ready(SOON).unwrap();
+    let call = service.call("/process");
+    let key = call.key.clone().unwrap();
+    let load = Load {
+        url: call.url.clone(),
+        key,
+        ca: call.ca.clone(),
+        clients: 32,
+        bodies: (0..64).map(|number| format!("def f{number}():\n    return {number}\n").into_bytes()).collect(),
+        limit: Duration::from_secs(120),
+    };
+    let handle = load::start(load).unwrap();
+    let grown = wait_until("replicas on both pools", Duration::from_secs(110), || {
+        Ok(service.desired("l40s-onprem")? == 2 && service.desired("h100-cloud")? >= 1 && ready(&service)? >= 3)
+    });
+    let summary = handle.stop().unwrap();
+    println!("under load: {summary}");
+    grown.unwrap();
+    assert!(summary.answered > 100, "{summary}");
+    assert_eq!(summary.failed, 0, "{summary}");
+    wait_until("zero replicas", QUIET, || Ok(service.pods()?.is_empty())).unwrap();
+    service.wait_condition("Ready", "True", &["ScaledToZero"], SOON).unwrap();
+
+    let began = Instant::now();
+    let answer = service.process(b"#!/bin/sh\necho woken\n").unwrap();
+    println!("first answer from zero: {:.2} s", began.elapsed().as_secs_f64());
+    assert_eq!(answer.status, 200, "{} {}", answer.error(), answer.problem);
+    let scaling = service.get().unwrap()["status"]["scaling"].clone();
+    assert!(scaling["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{scaling}");
+    service.delete().unwrap();
+}
+
+/// Ready pods of a service.
+fn ready(service: &Service) -> anyhow::Result<usize> {
+    let is_ready = |pod: &serde_json::Value| {
+        pod["status"]["conditions"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+    };
+    Ok(service.pods()?.iter().filter(|pod| is_ready(pod)).count())
+}
+
+#[test]
+fn an_idle_service_over_two_pools_starts_no_pod_that_no_decision_asked_for() {
+    let service = Service::apply(product(), &variant("idle", &[("/spec/scaling/minReplicas", json!(0))])).unwrap();
+    service.wait_ready(SOON).unwrap();
+    let desired = service.desired("l40s-onprem").unwrap() + service.desired("h100-cloud").unwrap();
+    assert!(desired <= 1, "one replica proves a revision, {desired} were asked for");
+    service.delete().unwrap();
+}
+
+#[test]
+fn kubectl_scale_sets_the_floor() {
+    let service = Service::apply(product(), &variant("floor", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    service.wait_ready(SOON).unwrap();
+    product().bed.kubectl(&["-n", "team-a", "scale", "infs/floor", "--replicas=2"]).unwrap();
+    wait_until("two ready replicas", SOON, || Ok(ready(&service)? == 2)).unwrap();
+    service.delete().unwrap();
+}
+
+/// The budget is a hard limit, also under a floor that asks for more.
+#[test]
+fn cost_is_capped() {
+    let changes = [
+        ("/spec/scaling", json!({"minReplicas": 2, "maxReplicas": 4})),
+        ("/spec/placement/maxHourlyCost", json!("1.00")),
+    ];
+    let service = Service::apply(product(), &variant("thrifty", &changes)).unwrap();
+    service.wait_ready(SOON).unwrap();
+    wait_until("a reason that names the cost", SOON, || {
+        let scaling = service.get()?["status"]["scaling"].clone();
+        Ok(scaling["reason"].as_str().is_some_and(|reason| reason.to_lowercase().contains("cost")))
+    })
+    .unwrap();
+    assert_eq!(service.desired("l40s-onprem").unwrap() + service.desired("h100-cloud").unwrap(), 1);
+    service.delete().unwrap();
+}
