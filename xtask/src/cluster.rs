@@ -84,7 +84,10 @@ fn list() -> Result<()> {
     let cache = Cache::open()?;
     for name in ClusterState::names(&cache)? {
         let running = cluster::running(&cache, &name)?;
-        println!("{name}\t{}", if running.is_some() { "runs" } else { "incomplete: `up` or `down` removes what is left" });
+        println!(
+            "{name}\t{}",
+            if running.is_some() { "runs" } else { "incomplete: `up` or `down` removes what is left" }
+        );
     }
     Ok(())
 }

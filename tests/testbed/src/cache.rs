@@ -31,8 +31,9 @@ impl Cache {
     /// # Errors
     /// When the folder can't be made.
     pub fn at(root: &Path) -> Result<Self> {
-        std::fs::create_dir_all(root)
-            .with_context(|| format!("can't make the cache folder {}; set MILLRACE_CACHE to another", root.display()))?;
+        std::fs::create_dir_all(root).with_context(|| {
+            format!("can't make the cache folder {}; set MILLRACE_CACHE to another", root.display())
+        })?;
         // Symbolic links are resolved, because paths are compared with those that /proc shows.
         Ok(Self { root: root.canonicalize()? })
     }

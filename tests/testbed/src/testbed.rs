@@ -34,8 +34,9 @@ impl Testbed {
     /// When it does not run.
     pub fn attach(name: &ClusterName) -> Result<Self> {
         let cache = Cache::open()?;
-        let state = cluster::running(&cache, name)?
-            .with_context(|| format!("cluster {name} does not run: start it with `cargo xtask cluster up --name {name}`"))?;
+        let state = cluster::running(&cache, name)?.with_context(|| {
+            format!("cluster {name} does not run: start it with `cargo xtask cluster up --name {name}`")
+        })?;
         Ok(Self { cache, state })
     }
 
@@ -54,8 +55,9 @@ impl Testbed {
     /// # Errors
     /// When the variable is not set or its file can't be read.
     pub fn from_env() -> Result<Self> {
-        let file = std::env::var_os("MILLRACE_TESTBED")
-            .context("these tests need a cluster: run `cargo xtask test e2e`, or `eval \"$(cargo xtask cluster env)\"`")?;
+        let file = std::env::var_os("MILLRACE_TESTBED").context(
+            "these tests need a cluster: run `cargo xtask test e2e`, or `eval \"$(cargo xtask cluster env)\"`",
+        )?;
         Ok(Self { cache: Cache::open()?, state: ClusterState::read(&PathBuf::from(file))? })
     }
 

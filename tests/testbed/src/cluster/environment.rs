@@ -18,6 +18,8 @@ pub fn exports(state: &ClusterState) -> String {
 pub fn variables(state: &ClusterState) -> Vec<(&'static str, String)> {
     vec![
         ("KUBECONFIG", state.kubeconfig.display().to_string()),
+        // Two clusters may have had the same address, and kubectl keeps what it discovered by address.
+        ("KUBECACHEDIR", state.folder.join("kubectl-cache").display().to_string()),
         ("MILLRACE_TESTBED", state.file().display().to_string()),
         ("MILLRACE_ORT_LIBRARY", state.ort_library.display().to_string()),
         ("AWS_ENDPOINT_URL", state.s3.host_endpoint.clone()),

@@ -1,6 +1,7 @@
 //! The two images that are there before any registry: made by hand, as archives of one layer.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,6 +44,7 @@ fn archive(target: &Path, name: &str, applets: &[&str], command: &[&str]) -> Res
     for folder in ["bin", "etc", "tmp", "proc", "sys", "dev"] {
         fs::create_dir_all(root.join(folder))?;
     }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
     fs::copy(PROGRAM, root.join("bin/busybox"))?;
     for applet in applets {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;

@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod component;
 pub mod environment;
+mod hairpin;
 pub mod images;
 pub mod name;
 pub mod netns;

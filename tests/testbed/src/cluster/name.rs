@@ -48,7 +48,10 @@ impl FromStr for ClusterName {
         let good = name.len() <= LONGEST
             && name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        ensure!(good, "a cluster's name has 1 to {LONGEST} lower-case letters and digits, a letter first; {name:?} has not");
+        ensure!(
+            good,
+            "a cluster's name has 1 to {LONGEST} lower-case letters and digits, a letter first; {name:?} has not"
+        );
         Ok(Self(name.to_owned()))
     }
 }

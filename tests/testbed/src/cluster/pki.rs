@@ -89,7 +89,15 @@ impl Pki {
     /// The key that signs the tokens of service accounts.
     fn account_key(&self) -> Result<()> {
         let (key, public) = (self.file("sa.key"), self.file("sa.pub"));
-        exec::output(Command::new("openssl").args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]))?;
+        exec::output(Command::new("openssl").args([
+            "ecparam",
+            "-name",
+            "prime256v1",
+            "-genkey",
+            "-noout",
+            "-out",
+            &key,
+        ]))?;
         exec::output(Command::new("openssl").args(["ec", "-in", &key, "-pubout", "-out", &public]))?;
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::pki::Pki;
 use super::process::{Program, Record, log_file};
 use super::state::{Node, Registry, S3};
 use super::subnets::Index;
-use super::{cgroup, images, netns, nodes, objects, process};
+use super::{cgroup, environment, hairpin, images, netns, nodes, objects, process};
 
 /// How many steps [`prepare`] and [`start`] announce.
 pub const STEPS: usize = 5;
@@ -31,7 +31,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub fn prepare(cache: &Cache, name: &ClusterName, tools: &Tools, steps: &mut Steps) -> Result<ClusterState> {
     let state = describe(cache, name, tools)?;
     state.write()?;
-    steps.run("network namespace", || netns::create(name, state.index))?;
+    steps.run("network namespace", || {
+        netns::create(name, state.index)?;
+        hairpin::masquerade(&state.netns, state.index)
+    })?;
     steps.run("certificates", || {
         let pki = Pki::of(&state.folder);
         pki.create(state.index)?;
@@ -176,7 +179,7 @@ fn kubectl(state: &ClusterState, arguments: &[&str]) -> Result<String> {
 
 fn kubectl_command(state: &ClusterState) -> Command {
     let mut command = Command::new(state.tools.join("kubectl"));
-    command.arg(format!("--kubeconfig={}", state.kubeconfig.display()));
+    command.envs(environment::variables(state));
     command
 }
 

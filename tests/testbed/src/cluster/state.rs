@@ -115,7 +115,10 @@ impl ClusterState {
     pub fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
         serde_json::from_slice(&text).with_context(|| {
-            format!("{} was written by another version: take the cluster down with `cargo xtask cluster down`", file.display())
+            format!(
+                "{} was written by another version: take the cluster down with `cargo xtask cluster down`",
+                file.display()
+            )
         })
     }
 

@@ -140,8 +140,7 @@ mod tests {
 
     #[test]
     fn no_two_ranges_of_any_two_clusters_overlap() {
-        let ranges: Vec<Subnet> =
-            (0..CLUSTERS).map(Index).flat_map(|i| [i.nodes(), i.pods(), i.services()]).collect();
+        let ranges: Vec<Subnet> = (0..CLUSTERS).map(Index).flat_map(|i| [i.nodes(), i.pods(), i.services()]).collect();
         for (n, a) in ranges.iter().enumerate() {
             for b in &ranges[n + 1..] {
                 assert!(!a.contains(*b) && !b.contains(*a), "{a} {b}");

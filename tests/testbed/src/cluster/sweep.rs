@@ -28,8 +28,12 @@ pub fn sweep(cache: &Cache, name: &ClusterName) -> Result<()> {
     unmount(&state)?;
     netns::delete(name)?;
     cgroup::remove(name)?;
-    for file in traces::stray_files(name, &state) {
+    for file in traces::stray_files(&state) {
         fs::remove_file(&file).with_context(|| file.display().to_string())?;
+    }
+    for folder in traces::STRAY_FOLDERS {
+        // Fails when something is in it: then it is not ours alone.
+        drop(fs::remove_dir(folder));
     }
     for folder in [state.clone(), name.sockets()] {
         if folder.exists() {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::name::ClusterName;
@@ -12,6 +13,22 @@ use super::{cgroup, netns};
 const CONTAINER_LOGS: &str = "/var/log/containers";
 /// Where the library behind CNI keeps its results, whatever containerd's configuration says.
 const CNI_RESULTS: &str = "/var/lib/cni/results";
+
+/// Where a kubelet listens for device plugins, whatever its root folder is.
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins/kubelet.sock";
+
+/// Folders that the kubelet and CNI make outside the state folder: they are removed when nobody has anything in them.
+pub const STRAY_FOLDERS: [&str; 9] = [
+    CONTAINER_LOGS,
+    CNI_RESULTS,
+    "/var/lib/cni",
+    "/var/lib/kubelet/device-plugins",
+    "/var/lib/kubelet",
+    "/usr/libexec/kubernetes/kubelet-plugins/volume/exec",
+    "/usr/libexec/kubernetes/kubelet-plugins/volume",
+    "/usr/libexec/kubernetes/kubelet-plugins",
+    "/usr/libexec/kubernetes",
+];
 
 /// The programs that run for this cluster: those of the cache that were started with its state folder, and everything
 /// in its network namespace. `own` is our cache folder.
@@ -38,15 +55,16 @@ pub fn mounts(state: &Path) -> Vec<PathBuf> {
     mounts_below(&table, state)
 }
 
-/// Files outside the state folder: links to logs of containers, and results of CNI.
+/// Files outside the state folder: links to logs of containers, results of CNI, and a socket that nobody listens on.
 #[must_use]
-pub fn stray_files(name: &ClusterName, state: &Path) -> Vec<PathBuf> {
+pub fn stray_files(state: &Path) -> Vec<PathBuf> {
     let listed = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let logs = listed(CONTAINER_LOGS).filter(|link| fs::read_link(link).is_ok_and(|target| target.starts_with(state)));
-    let prefix = format!("{}-", name.netns());
-    let results = listed(CNI_RESULTS)
-        .filter(|path| path.file_name().and_then(|file| file.to_str()).is_some_and(|file| file.starts_with(&prefix)));
-    logs.chain(results).collect()
+    let netns = format!("\"netns\":\"{}/", state.display());
+    let results = listed(CNI_RESULTS).filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(&netns)));
+    let socket = Path::new(DEVICE_PLUGINS);
+    let stale = socket.exists() && UnixStream::connect(socket).is_err();
+    logs.chain(results).chain(stale.then(|| socket.to_path_buf())).collect()
 }
 
 /// Everything that is still there, in words: empty after a clean end.
@@ -56,10 +74,15 @@ pub fn all(name: &ClusterName, state: &Path, own: &Path) -> Vec<String> {
     found.extend(programs(name, state, own).iter().chain(&pods(name)).map(|pid| format!("process {pid}")));
     found.extend(mounts(state).iter().map(|path| format!("mount {}", path.display())));
     found.extend(cgroup::folders(name).iter().map(|path| format!("cgroup {}", path.display())));
-    found.extend(stray_files(name, state).iter().map(|path| format!("file {}", path.display())));
+    found.extend(stray_files(state).iter().map(|path| format!("file {}", path.display())));
     found.extend(netns::exists(name).then(|| format!("network namespace {}", name.netns())));
     found.extend(netns::link_exists(name).then(|| format!("interface {}", name.host_interface())));
-    found.extend([state.to_path_buf(), name.sockets()].iter().filter(|folder| folder.exists()).map(|folder| format!("folder {}", folder.display())));
+    found.extend(
+        [state.to_path_buf(), name.sockets()]
+            .iter()
+            .filter(|folder| folder.exists())
+            .map(|folder| format!("folder {}", folder.display())),
+    );
     found
 }
 
@@ -85,7 +108,9 @@ fn mentions(pid: i32, state: &Path) -> bool {
 fn command_line_mentions(line: &[u8], state: &Path) -> bool {
     let state = state.display().to_string();
     line.split(|byte| *byte == 0).map(String::from_utf8_lossy).any(|argument| {
-        argument.match_indices(&state).any(|(at, _)| matches!(argument.as_bytes().get(at + state.len()), None | Some(b'/')))
+        argument
+            .match_indices(&state)
+            .any(|(at, _)| matches!(argument.as_bytes().get(at + state.len()), None | Some(b'/')))
     })
 }
 

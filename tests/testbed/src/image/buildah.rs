@@ -24,7 +24,8 @@ impl Transport {
     #[must_use]
     pub fn of(name: &str) -> Self {
         let host = name.split('/').next().unwrap_or_default();
-        let host = host.strip_prefix("[::1]").map_or_else(|| host.split(':').next().unwrap_or_default(), |_| "localhost");
+        let host =
+            host.strip_prefix("[::1]").map_or_else(|| host.split(':').next().unwrap_or_default(), |_| "localhost");
         if host == "localhost" || host.starts_with("127.") { Self::PlainHttp } else { Self::Tls }
     }
 }

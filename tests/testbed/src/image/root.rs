@@ -40,7 +40,11 @@ pub fn stage(root: &Path, built: &Path, ort_library: &Path) -> Result<PathBuf> {
     loaded.push(ort_library.to_path_buf());
     for library in libraries::needed(&loaded)? {
         let name = library.file_name().context("a library has a name")?;
-        let target = if LOADER.ends_with(&*name.to_string_lossy()) { root.join(LOADER) } else { root.join(LIBRARIES).join(name) };
+        let target = if LOADER.ends_with(&*name.to_string_lossy()) {
+            root.join(LOADER)
+        } else {
+            root.join(LIBRARIES).join(name)
+        };
         copy(&library, &target)?;
     }
     for name in BY_NAME {
@@ -49,7 +53,8 @@ pub fn stage(root: &Path, built: &Path, ort_library: &Path) -> Result<PathBuf> {
             copy(&library, &root.join(LIBRARIES).join(name))?;
         }
     }
-    copy(&Path::new("/").join(CERTIFICATES), &root.join(CERTIFICATES)).context("install the package ca-certificates")?;
+    copy(&Path::new("/").join(CERTIFICATES), &root.join(CERTIFICATES))
+        .context("install the package ca-certificates")?;
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/tmp:/\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
     fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;

@@ -85,7 +85,8 @@ impl Testbed {
     fn prepare(&self, command: &mut Command) {
         command.envs(environment::variables(&self.state));
         // Helm keeps nothing in the user's folders.
-        for (key, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")] {
+        for (key, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
+        {
             command.env(key, self.state.folder.join("helm").join(folder));
         }
         let path = std::env::var_os("PATH").unwrap_or_default();

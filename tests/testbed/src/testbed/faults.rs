@@ -77,9 +77,8 @@ impl Testbed {
     }
 
     fn record(&self, component: &str) -> Result<Record> {
-        Record::of(&self.state.folder, component).with_context(|| {
-            format!("there is no component {component}; there are {}", self.components().join(", "))
-        })
+        Record::of(&self.state.folder, component)
+            .with_context(|| format!("there is no component {component}; there are {}", self.components().join(", ")))
     }
 }
 

@@ -37,13 +37,8 @@ pub fn ensure() -> Result<Done> {
     }
     let advice = || format!("install these packages by hand, as root: {}", missing.join(" "));
     let apt = |arguments: &[&str]| {
-        exec::output(
-            Command::new("apt-get")
-                .arg("--quiet")
-                .args(arguments)
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        )
-        .with_context(advice)
+        exec::output(Command::new("apt-get").arg("--quiet").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+            .with_context(advice)
     };
     apt(&["update"])?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];

@@ -71,12 +71,8 @@ pub const REGISTRY: GoModule = GoModule {
 };
 
 /// The cluster's DNS, with a `main.go` of ours that links few plugins.
-pub const COREDNS: GoModule = GoModule {
-    name: "coredns",
-    module: "github.com/coredns/coredns",
-    programs: &[("coredns", ".")],
-    stamps: &[],
-};
+pub const COREDNS: GoModule =
+    GoModule { name: "coredns", module: "github.com/coredns/coredns", programs: &[("coredns", ".")], stamps: &[] };
 
 /// The simulator of nodes.
 pub const KWOK: GoModule = GoModule {
