@@ -1,6 +1,11 @@
 //! The repository's tasks.
 
 mod cluster;
+mod generate;
+mod image;
+mod test;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -15,15 +20,38 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Run everything that must pass
+    Test {
+        /// What to run
+        #[arg(value_enum, default_value = "all")]
+        what: test::What,
+    },
     /// A real Kubernetes on this machine: two nodes, simulated ones, a store and a registry
     Cluster {
         #[command(subcommand)]
         action: cluster::Action,
     },
+    /// Build the product's image, and push it
+    Image(image::Options),
+    /// Make the generated files anew
+    Generate,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Test { what } => test::run(what),
         Task::Cluster { action } => cluster::run(action),
+        Task::Image(options) => image::run(&options),
+        Task::Generate => generate::run(),
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::repository;
+use crate::tools::ORT_NOTICES;
 
 use super::{PROGRAMS, libraries};
 
@@ -37,6 +38,9 @@ pub fn stage(root: &Path, built: &Path, ort_library: &Path) -> Result<PathBuf> {
     }
     let name = ort_library.file_name().context("the library has a name")?;
     copy(ort_library, &root.join(ORT).join(name))?;
+    for notice in ORT_NOTICES {
+        copy(&ort_library.with_file_name(notice), &root.join(ORT).join(notice))?;
+    }
     loaded.push(ort_library.to_path_buf());
     for library in libraries::needed(&loaded)? {
         let name = library.file_name().context("a library has a name")?;

@@ -21,6 +21,12 @@ pub struct CargoTool {
 /// An S3 server over a folder.
 pub const S3S_FS: CargoTool = CargoTool { name: "s3s-fs", version: "0.14.1", features: "binary" };
 
+/// The check of licences, bans, sources and advisories.
+pub const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2", features: "" };
+
+/// The maker of the third-party notice.
+pub const CARGO_ABOUT: CargoTool = CargoTool { name: "cargo-about", version: "0.9.3", features: "cli" };
+
 impl CargoTool {
     /// For the step list.
     #[must_use]

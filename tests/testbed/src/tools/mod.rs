@@ -13,7 +13,9 @@ use anyhow::Result;
 
 use crate::{Cache, Steps};
 
-pub use cargo_tool::CargoTool;
+pub use cargo_tool::{CARGO_ABOUT, CARGO_DENY, CargoTool};
+pub use debian::ensure as debian_packages;
+pub use ort::NOTICES as ORT_NOTICES;
 pub use python::Python;
 
 /// Where the programs are.
@@ -64,10 +66,7 @@ pub fn ensure(cache: &Cache, steps: &mut Steps) -> Result<Tools> {
     let helm = module(go::HELM)?;
     let s3 = cargo_tool::S3S_FS;
     steps.ensure(&s3.title(), || s3.ensure(cache))?;
-    let python = Python::of(cache)?;
-    steps.ensure("Python clients", || python.ensure(cache))?;
-    let ort = ort::Ort::of(cache)?;
-    steps.ensure(&ort.title(), || ort.ensure(cache, &python))?;
+    let engine = ensure_ort(cache, steps)?;
     Ok(Tools {
         kubernetes,
         etcd,
@@ -77,7 +76,28 @@ pub fn ensure(cache: &Cache, steps: &mut Steps) -> Result<Tools> {
         registry,
         coredns,
         s3: s3.program(cache),
-        ort_library: ort.library,
-        python: python.interpreter(),
+        ort_library: engine.library,
+        python: engine.python,
     })
+}
+
+/// ONNX Runtime, and the Python environment whose wheel it comes from.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The shared library.
+    pub library: PathBuf,
+    /// The interpreter of the virtual environment with the clients.
+    pub python: PathBuf,
+}
+
+/// Installs ONNX Runtime and the Python clients, in two steps: what tests need that need no cluster.
+///
+/// # Errors
+/// When a step fails.
+pub fn ensure_ort(cache: &Cache, steps: &mut Steps) -> Result<Engine> {
+    let python = Python::of(cache)?;
+    steps.ensure("Python clients", || python.ensure(cache))?;
+    let ort = ort::Ort::of(cache)?;
+    steps.ensure(&ort.title(), || ort.ensure(cache, &python))?;
+    Ok(Engine { library: ort.library, python: python.interpreter() })
 }

@@ -9,6 +9,9 @@ use crate::{Cache, Done, exec, repository};
 
 use super::Python;
 
+/// What the makers ask to go with the library.
+pub const NOTICES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
+
 /// The library at the version that `tests/testbed/ort/requirements.txt` pins.
 #[derive(Debug)]
 pub struct Ort {
@@ -57,6 +60,9 @@ impl Ort {
         let name = self.library.file_name().context("the library has a name")?;
         let target = self.library.parent().context("the library has a folder")?;
         std::fs::create_dir_all(target)?;
+        for notice in NOTICES {
+            std::fs::copy(folder.join("onnxruntime").join(notice), target.join(notice)).context(notice)?;
+        }
         std::fs::rename(folder.join("onnxruntime/capi").join(name), &self.library)
             .with_context(|| format!("the wheel has no onnxruntime/capi/{}", name.display()))?;
         std::fs::remove_dir_all(&folder)?;

@@ -1,0 +1,30 @@
+//! `cargo xtask generate`: the files that are made from others and committed. Tests prove them fresh.
+
+use std::process::Command;
+
+use anyhow::Result;
+use millrace_testbed::tools::CARGO_ABOUT;
+use millrace_testbed::{Cache, Steps, exec, repository};
+
+/// The notice of everything that the programs link.
+pub const NOTICES: &str = "THIRD_PARTY_NOTICES.md";
+
+pub fn run() -> Result<()> {
+    let cache = Cache::open()?;
+    let mut steps = Steps::new(3);
+    steps.show("custom resource definitions", || {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(repository()).args(["run", "--quiet", "--locked", "--package", "millrace-crds"]);
+        exec::shown_live(cargo.args(["--features", "resource", "--bin", "crdgen"]))
+    })?;
+    steps.ensure(&CARGO_ABOUT.title(), || CARGO_ABOUT.ensure(&cache))?;
+    steps.run(NOTICES, || Ok(std::fs::write(repository().join(NOTICES), notices(&cache)?)?))
+}
+
+/// The text that the notice's file should have.
+pub fn notices(cache: &Cache) -> Result<String> {
+    let mut about = Command::new(CARGO_ABOUT.program(cache));
+    // Offline: what a service on the network says of a crate today must not change the file.
+    about.current_dir(repository()).args(["generate", "--locked", "--offline", "--fail", "about.hbs"]);
+    exec::output(&mut about)
+}

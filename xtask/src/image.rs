@@ -1,0 +1,55 @@
+//! `cargo xtask image`
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use millrace_testbed::image::{self, Profile, Transport};
+use millrace_testbed::{Cache, Steps, tools};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Push the image there, for example registry.example.com/team/millrace
+    #[arg(long, value_name = "HOST/NAME")]
+    push: Option<String>,
+    /// The image's tag, by default the commit
+    #[arg(long)]
+    tag: Option<String>,
+    /// How the programs are compiled
+    #[arg(long, value_enum, default_value = "image")]
+    profile: Compiled,
+    /// The registry speaks plain HTTP; one on a loopback address is taken to do so
+    #[arg(long)]
+    plain_http: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Compiled {
+    /// Optimised, and quick to build
+    Image,
+    /// As released: smaller, and slow to build
+    Release,
+    /// Not optimised
+    Dev,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let cache = Cache::open()?;
+    let mut steps = Steps::new(4);
+    steps.ensure("Debian packages", tools::debian_packages)?;
+    let ort = tools::ensure_ort(&cache, &mut steps)?;
+    let profile = match options.profile {
+        Compiled::Image => Profile::Image,
+        Compiled::Release => Profile::Release,
+        Compiled::Dev => Profile::Dev,
+    };
+    steps.show("image", || image::build(&cache, profile, &ort.library))?;
+    let Some(repository) = &options.push else {
+        eprintln!("built; push it with `cargo xtask image --push HOST/NAME`");
+        return Ok(());
+    };
+    let tag = options.tag.clone().unwrap_or_else(image::tag);
+    let transport = if options.plain_http { Transport::PlainHttp } else { Transport::of(repository) };
+    steps.add(1);
+    let reference = steps.run("push", || image::push(&cache, repository, &tag, transport))?;
+    println!("{reference}");
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask test`
+
+mod dependencies;
+mod end_to_end;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use millrace_testbed::tools::{self, CARGO_ABOUT, CARGO_DENY};
+use millrace_testbed::{Cache, Steps, exec, repository};
+
+use crate::generate;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Everything
+    All,
+    /// What needs no cluster: format, lints, dependencies, generated files, unit and in-process tests
+    Quick,
+    /// Unit and in-process tests alone
+    Unit,
+    /// End-to-end tests alone, on a real cluster
+    E2e,
+}
+
+pub fn run(what: What) -> Result<()> {
+    let cache = Cache::open()?;
+    let mut steps = Steps::new(0);
+    if matches!(what, What::All | What::Quick) {
+        steps.add(3 + dependencies::STEPS + 3);
+        steps.show("format", || cargo(&["fmt", "--all", "--", "--check"]))?;
+        steps.show("clippy", || {
+            cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])
+        })?;
+        steps.ensure(&CARGO_DENY.title(), || CARGO_DENY.ensure(&cache))?;
+        dependencies::check(&cache, &mut steps)?;
+        steps.ensure(&CARGO_ABOUT.title(), || CARGO_ABOUT.ensure(&cache))?;
+        steps.run("third-party notice is fresh", || notice_is_fresh(&cache))?;
+    }
+    if what != What::E2e {
+        steps.add(3);
+        let ort = tools::ensure_ort(&cache, &mut steps)?;
+        steps.show("unit, golden, property and in-process tests", || {
+            let mut test = Command::new("cargo");
+            test.args(["test", "--workspace", "--exclude", "millrace-tests", "--locked", "--quiet"]);
+            test.current_dir(repository()).env("MILLRACE_ORT_LIBRARY", &ort.library);
+            test.env("MILLRACE_PYTHON", &ort.python);
+            exec::shown_live(&mut test)
+        })?;
+    }
+    if matches!(what, What::All | What::E2e) {
+        end_to_end::run(&cache, &mut steps)?;
+    }
+    eprintln!("all passed");
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    exec::shown_live(Command::new("cargo").current_dir(repository()).args(arguments))
+}
+
+fn notice_is_fresh(cache: &Cache) -> Result<()> {
+    let file = repository().join(generate::NOTICES);
+    let committed = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    if committed != generate::notices(cache)? {
+        bail!("{} is stale: run `cargo xtask generate` and commit it", generate::NOTICES);
+    }
+    Ok(())
+}
