@@ -135,3 +135,7 @@ fn why(draft: &Draft<'_>, changed: bool) -> (Cause, String) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

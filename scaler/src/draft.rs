@@ -108,7 +108,9 @@ impl<'a> Draft<'a> {
         let Some(count) = self.service.replicas.get(slot) else { return 0 };
         let delay = self.service.plan.pool(&slot.pool).map_or(0.0, |pool| pool.provisioning_delay.max(0.0));
         let refused = count.unschedulable.iter().filter(|since| self.now - **since >= REFUSED_AFTER + delay).count();
-        (refused as u32).min(self.target(slot))
+        // What this pass has taken away from the slot were refused ones first.
+        let taken = count.desired.saturating_sub(self.target(slot));
+        (refused as u32).saturating_sub(taken).min(self.target(slot))
     }
 
     /// Requests per second that the serving revision's replicas sustain, once those that start are ready.

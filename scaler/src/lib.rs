@@ -15,6 +15,8 @@ mod name;
 mod place;
 mod plan;
 mod profile;
+#[cfg(test)]
+mod properties;
 mod raise;
 mod reason;
 mod room;

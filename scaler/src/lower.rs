@@ -58,8 +58,9 @@ fn trim_cost(draft: &mut Draft<'_>) {
         });
         // A price or cap that is no number takes nothing away; it lets nothing in either.
         let Some((slot, target, each)) = dearest.filter(|_| total > cap + 1e-9) else { return };
+        // Where a figure is infinite the quotient is no number: one at a time.
         let excess = ((total - cap - 1e-9) / each).ceil().clamp(1.0, f64::from(*target)) as u32;
-        draft.lower(slot, excess);
+        draft.lower(slot, excess.max(1));
         draft.because(Cause::Ceiling, format!("{}/h is more than maxHourlyCost {cap:.2}", reason::money(total)));
     }
 }

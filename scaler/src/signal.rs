@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct GatewaySample {
     /// Start of the gateway's process: names the life in which its counters rise.
     pub started_at: f64,
-    /// Version of its routing table.
+    /// Version of its routing table, counted by itself; 0: it has none yet.
     pub generation: u64,
     /// Per service.
     pub services: Vec<ServiceSample>,
@@ -55,7 +55,7 @@ pub struct BatchSample {
 /// The traffic of one service, over all gateways.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Signals {
-    /// Every gateway's report is fresh. If not, the figures are lower bounds: good for more replicas, never for fewer.
+    /// Every gateway's report is fresh, and every gateway routes the service. If not, the figures are lower bounds: good for more replicas, never for fewer.
     pub complete: bool,
     /// Requests per second over the last ten seconds.
     pub arrivals_short: f64,
@@ -73,7 +73,7 @@ pub struct Signals {
     pub queued: Option<u64>,
     /// Share of answers later than the objective, over half a minute; `None`: no answers.
     pub late: Option<f64>,
-    /// Seconds since the last request at any gateway; only if all gateways say so, freshly, with one routing table.
+    /// Seconds since the last request at any gateway; only if all gateways say so, freshly.
     pub idle_for: Option<f64>,
 }
 

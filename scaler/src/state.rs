@@ -217,7 +217,9 @@ impl State {
         if fresh.is_empty() {
             return None;
         }
-        let complete = fresh.len() == all.len();
+        // A gateway that has no route to the service yet counts nobody who asks for it.
+        let routes = |gateway: &&Gateway| gateway.generation > 0 && gateway.services.contains_key(service);
+        let complete = fresh.len() == all.len() && fresh.iter().all(routes);
         let seen = || fresh.iter().filter_map(|gateway| gateway.services.get(service));
         let nothing = Traffic::default();
         let traffic = self.traffic.get(service).unwrap_or(&nothing);
@@ -248,10 +250,6 @@ impl State {
 
     /// A gateway that has seen no request since its start proves no more than the time since then.
     fn idle_for(&self, now: f64, service: &ServiceId, gateways: &[&Gateway]) -> Option<f64> {
-        let (first, rest) = gateways.split_first()?;
-        if rest.iter().any(|gateway| gateway.generation != first.generation) {
-            return None;
-        }
         let remembered = self.traffic.get(service).and_then(|traffic| traffic.last_arrival);
         let each = gateways.iter().map(|gateway| match gateway.services.get(service).and_then(|s| s.idle_seconds) {
             Some(idle) => gateway.at - idle,

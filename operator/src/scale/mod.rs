@@ -5,6 +5,7 @@
 //! Deployments. What it decided lies in [`ScaleView`], from which the controller's status step takes `status.scaling`
 //! and the condition MetricsAvailable.
 
+mod convert;
 mod fleet;
 mod identity;
 mod nodes;
@@ -16,7 +17,7 @@ mod view;
 mod write;
 
 pub use identity::Identity;
-pub use ownership::owns_replicas;
+pub use ownership::{owns_replicas, replicas_taken};
 pub use run::run;
 pub use view::{Plans, ScaleState, ScaleView};
 

@@ -4,16 +4,29 @@
 //! the field, and leaves it out from then on.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use millrace_crds::labels::SCALE_MANAGER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use millrace_crds::labels::{FIELD_MANAGER, SCALE_MANAGER};
 
 /// Whether the scale manager has taken `spec.replicas` by a server-side apply.
 #[must_use]
 pub fn owns_replicas(deployment: &Deployment) -> bool {
-    let entries = deployment.metadata.managed_fields.iter().flatten();
-    let ours = entries.filter(|entry| {
-        entry.manager.as_deref() == Some(SCALE_MANAGER) && entry.operation.as_deref() == Some("Apply")
-    });
-    ours.filter_map(|entry| entry.fields_v1.as_ref()).any(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+    owners(deployment)
+        .any(|entry| entry.manager.as_deref() == Some(SCALE_MANAGER) && entry.operation.as_deref() == Some("Apply"))
+}
+
+/// Whether anyone but the controller owns `spec.replicas`: then it must leave the field out.
+///
+/// That is more than the scale manager: somebody's `kubectl scale` takes the field from it until its next decision, and
+/// to send 0 meanwhile would end every replica.
+#[must_use]
+pub fn replicas_taken(deployment: &Deployment) -> bool {
+    owners(deployment).any(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
+}
+
+fn owners(deployment: &Deployment) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    deployment.metadata.managed_fields.iter().flatten().filter(|entry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+    })
 }
 
 #[cfg(test)]
@@ -34,5 +47,14 @@ mod tests {
         assert!(!owns_replicas(&deployment("kubectl", "Apply", replicas)));
         assert!(!owns_replicas(&deployment(SCALE_MANAGER, "Apply", json!({"f:spec": {}}))));
         assert!(!owns_replicas(&Deployment::default()));
+    }
+
+    #[test]
+    fn the_controller_yields_to_anyone() {
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        assert!(replicas_taken(&deployment(SCALE_MANAGER, "Apply", replicas.clone())));
+        assert!(replicas_taken(&deployment("kubectl", "Update", replicas.clone())));
+        assert!(!replicas_taken(&deployment(FIELD_MANAGER, "Apply", replicas)));
+        assert!(!replicas_taken(&deployment("kubectl", "Update", json!({"f:metadata": {}}))));
     }
 }

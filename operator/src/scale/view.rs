@@ -1,28 +1,42 @@
 //! What the controller and the scaler tell each other: plans in, decisions out.
 
-use millrace_scaler::{Cause, ServiceId, ServicePlan};
+use millrace_scaler::{Cause, ServiceId, ServicePlan, TenantName};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What each service may have. The controller sets it whenever it has planned a service.
 #[derive(Debug, Default)]
-pub struct Plans(RwLock<BTreeMap<ServiceId, Arc<ServicePlan>>>);
+pub struct Plans(RwLock<Planned>);
+
+#[derive(Debug, Default)]
+struct Planned {
+    plans: BTreeMap<ServiceId, Arc<ServicePlan>>,
+    /// Kept when a plan goes: what still runs in the namespace draws on the tenant's quota.
+    tenants: BTreeMap<String, TenantName>,
+}
 
 impl Plans {
     /// Replaces the plan of `service`.
     pub fn set(&self, service: ServiceId, plan: ServicePlan) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(service, Arc::new(plan));
+        let mut planned = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        planned.tenants.insert(service.namespace.clone(), plan.tenant.clone());
+        planned.plans.insert(service, Arc::new(plan));
     }
 
     /// Forgets `service`: it is deleted, or its spec is refused. Its replicas stay as they are.
     pub fn remove(&self, service: &ServiceId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(service);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).plans.remove(service);
     }
 
     /// All plans, now.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<ServiceId, Arc<ServicePlan>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).plans.clone()
+    }
+
+    /// Whose each namespace is.
+    pub(super) fn tenants(&self) -> BTreeMap<String, TenantName> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).tenants.clone()
     }
 }
 
@@ -53,11 +67,14 @@ impl ScaleView {
     }
 
     /// Puts `state` in place if it is news: another number, another kind of reason, or a change of freshness. Figures
-    /// in the sentence change all the time, and are none.
+    /// in the sentence change all the time, and are none; nor is calm after a change, whose reason stays to be read.
     pub(super) fn put(&self, service: &ServiceId, state: ScaleState) -> bool {
         let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let known = states.get(service);
-        let decided = known.is_none_or(|known| (known.desired, known.cause) != (state.desired, state.cause));
+        let decided = known.is_none_or(|known| {
+            let settled = is_calm(state.cause) && !is_trouble(known.cause);
+            known.desired != state.desired || (known.cause != state.cause && !settled)
+        });
         let news = decided || known.is_some_and(|known| known.metrics_fresh != state.metrics_fresh);
         if news {
             let kept = known.filter(|_| !decided).cloned();
@@ -71,6 +88,14 @@ impl ScaleView {
     pub(super) fn retain(&self, keep: impl Fn(&ServiceId) -> bool) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|service, _| keep(service));
     }
+}
+
+fn is_calm(cause: Cause) -> bool {
+    matches!(cause, Cause::Steady | Cause::Idle)
+}
+
+fn is_trouble(cause: Cause) -> bool {
+    matches!(cause, Cause::NoRoom | Cause::Ceiling | Cause::Paused | Cause::Unknown)
 }
 
 #[cfg(test)]
@@ -91,7 +116,10 @@ mod tests {
         let kept = view.get(&id).unwrap();
         assert_eq!((kept.reason.as_str(), kept.metrics_fresh), ("load 1/s", false));
         assert!(view.put(&id, state(2, "load 9/s", Cause::Load, false)));
+        assert!(!view.put(&id, state(2, "load 9/s", Cause::Steady, false)), "the reason for 2 stays");
+        assert_eq!(view.get(&id).unwrap().cause, Cause::Load);
         assert!(view.put(&id, state(2, "no room", Cause::NoRoom, false)));
+        assert!(view.put(&id, state(2, "load 9/s", Cause::Steady, false)), "there is room again");
         view.retain(|_| false);
         assert_eq!(view.get(&id), None);
     }
