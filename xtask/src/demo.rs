@@ -80,7 +80,12 @@ fn answers(service: &Service) -> Result<()> {
     }
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!("\n{} files, each by a new TLS connection: p50 {:.1} ms, p99 {:.1} ms", latencies.len(), at(0.5), at(0.99));
+    println!(
+        "\n{} files, each by a new TLS connection: p50 {:.1} ms, p99 {:.1} ms",
+        latencies.len(),
+        at(0.5),
+        at(0.99)
+    );
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The repository's tasks.
 
+mod bench;
 mod cluster;
+mod demo;
 mod generate;
 mod image;
 mod test;
@@ -20,6 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// From nothing to a served, scaled, sleeping and woken model on a real cluster
+    Demo(demo::Options),
     /// Run everything that must pass
     Test {
         /// What to run
@@ -33,6 +37,12 @@ enum Task {
     },
     /// Build the product's image, and push it
     Image(image::Options),
+    /// Measure, side by side with a peer or a limit
+    Bench {
+        /// What
+        #[command(subcommand)]
+        action: bench::Action,
+    },
     /// Make the generated files anew
     Generate,
 }
@@ -49,6 +59,8 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
+        Task::Demo(options) => demo::run(&options),
+        Task::Bench { action } => bench::run(&action),
         Task::Test { what } => test::run(what),
         Task::Cluster { action } => cluster::run(action),
         Task::Image(options) => image::run(&options),

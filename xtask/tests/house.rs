@@ -1,0 +1,103 @@
+//! The invariants of ARCHITECTURE.md about what is absent.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Names of the crates that a package links.
+fn links(package: &str, features: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["tree", "--offline", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(features)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// Lines of Rust code below a file or folder that hold one of the words, tests aside.
+fn lines_with(place: &str, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(place)];
+    assert!(open[0].exists(), "{place} is gone: adapt this test and ARCHITECTURE.md");
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.to_string_lossy().contains("tests") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            found.extend(
+                lines
+                    .filter(|line| words.iter().any(|word| line.contains(word)))
+                    .map(|line| format!("{}: {line}", path.display())),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn the_server_links_no_kubernetes_client() {
+    let linked = links("millrace-server", &[]);
+    assert!(linked.contains(&"ort".to_owned()), "the list is read wrongly: {linked:?}");
+    for banned in ["kube", "kube-client", "k8s-openapi"] {
+        assert!(!linked.contains(&banned.to_owned()), "millrace-server links {banned}");
+    }
+}
+
+#[test]
+fn only_the_server_links_the_engine() {
+    for package in ["millrace-operator", "millrace-gateway", "millrace-scaler"] {
+        assert!(!links(package, &[]).contains(&"ort".to_owned()), "{package} links ort");
+    }
+}
+
+#[test]
+fn the_resources_depend_on_nothing_of_ours_and_the_scaler_is_pure() {
+    let ours = |package: &str, features: &[&str]| -> Vec<String> {
+        links(package, features).into_iter().filter(|name| name.starts_with("millrace-") && name != package).collect()
+    };
+    assert_eq!(ours("millrace-crds", &["--features", "resource"]), Vec::<String>::new());
+    let linked = links("millrace-scaler", &[]);
+    for banned in ["kube", "tokio", "jiff"] {
+        assert!(!linked.contains(&banned.to_owned()), "millrace-scaler links {banned}");
+    }
+}
+
+#[test]
+fn pure_rooms_know_no_clock_no_runtime_and_no_client() {
+    for place in [
+        "operator/src/plan",
+        "operator/src/build",
+        "operator/src/status.rs",
+        "operator/src/status",
+        "scaler/src",
+        "server/src/queue.rs",
+        "server/src/batch.rs",
+    ] {
+        let found = lines_with(
+            place,
+            &["tokio::", "Instant::now", "SystemTime::now", "Timestamp::now", "kube::Client", "kube::Api"],
+        );
+        assert!(found.is_empty(), "{place} must stay pure:\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn the_gateway_has_no_write_verb() {
+    let text = std::fs::read_to_string(root().join("charts/millrace/templates/gateway/rbac.yaml")).unwrap();
+    for verb in ["create", "update", "patch", "delete", "deletecollection", "impersonate", "bind", "escalate", "\"*\""]
+    {
+        let granted = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("verbs") || line.contains("verbs:"))
+            .any(|line| line.contains(verb));
+        assert!(!granted, "the gateway's role grants {verb}");
+    }
+}
