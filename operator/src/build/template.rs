@@ -1,0 +1,215 @@
+//! The pod template of a revision, without what a pool adds. Rendered once in the life of the revision.
+
+use super::{common, config_map};
+use crate::config::Settings;
+use crate::naming;
+use crate::plan::{Plan, accept};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+    SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use millrace_crds::{Model, Spread, labels};
+use std::collections::BTreeMap;
+
+/// User and group of the image.
+const USER: i64 = 65532;
+/// Where servers answer the gateway.
+pub const DATA_PORT: i32 = 8443;
+/// Where servers answer the kubelet.
+pub const HEALTH_PORT: i32 = 8081;
+/// Seconds beyond the drain: readiness off, its propagation, the end of the process.
+const MARGIN: i64 = 10;
+/// The longest start that is waited for, in probes of a second: a big model over a slow line.
+const START_PROBES: i32 = 3600;
+
+/// The template.
+#[must_use]
+pub fn template(plan: &Plan, settings: &Settings) -> PodTemplateSpec {
+    let service = plan.service.name_any();
+    let mut pod_labels = common(&service);
+    pod_labels.insert(labels::REVISION.to_owned(), plan.newest.name.clone());
+    let drain = plan.service.spec.availability.drain.to_std().map_or(30, |drain| i64::try_from(drain.as_secs()).unwrap_or(30));
+    let model = plan.inputs.model.as_ref();
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta { labels: Some(pod_labels), ..ObjectMeta::default() }),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            containers: vec![container(plan, settings, model)],
+            enable_service_links: Some(false),
+            security_context: Some(pod_security()),
+            termination_grace_period_seconds: Some(drain + MARGIN),
+            topology_spread_constraints: Some(vec![spread(plan)]),
+            volumes: Some(volumes(plan, model)),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn container(plan: &Plan, settings: &Settings, model: Option<&Model>) -> Container {
+    Container {
+        name: "server".to_owned(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: Some(settings.image_pull_policy.clone()),
+        command: Some(vec!["/millrace-server".to_owned()]),
+        args: Some(args(plan, model)),
+        ports: Some(vec![port("data", DATA_PORT), port("health", HEALTH_PORT)]),
+        startup_probe: Some(probe("/readyz", 1, START_PROBES)),
+        readiness_probe: Some(probe("/readyz", 1, 2)),
+        liveness_probe: Some(probe("/livez", 10, 3)),
+        resources: Some(resources(plan)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            ..SecurityContext::default()
+        }),
+        termination_message_path: Some("/dev/termination-log".to_owned()),
+        volume_mounts: Some(mounts(model)),
+        ..Container::default()
+    }
+}
+
+fn args(plan: &Plan, model: Option<&Model>) -> Vec<String> {
+    let drain = plan.service.spec.availability.drain.to_string();
+    let mut args: Vec<String> = [
+        "serve",
+        "--manifest",
+        "/etc/millrace/manifest.yaml",
+        "--stores",
+        "/etc/millrace/stores.yaml",
+        "--address",
+        "0.0.0.0:8443",
+        "--grpc-address",
+        "",
+        "--health-address",
+        "0.0.0.0:8081",
+        "--client-ca",
+        "/etc/millrace-ca/ca.crt",
+        "--cache-dir",
+        "/var/cache/millrace",
+        "--termination-message",
+        "/dev/termination-log",
+        "--drain",
+        &drain,
+    ]
+    .map(str::to_owned)
+    .into();
+    if model.is_some_and(|model| model.credentials.is_some()) {
+        args.extend(["--credentials".to_owned(), "/etc/millrace-credentials".to_owned()]);
+    }
+    if let Some((_, path)) = model.and_then(claim) {
+        args.extend(["--model-file".to_owned(), format!("/mnt/model/{path}")]);
+    }
+    args
+}
+
+/// Claim and path of `pvc://CLAIM/PATH`.
+fn claim(model: &Model) -> Option<(&str, &str)> {
+    let place = accept::locate(model.uri.as_str())?;
+    (place.scheme == "pvc").then_some((place.authority, place.path))
+}
+
+fn volumes(plan: &Plan, model: Option<&Model>) -> Vec<Volume> {
+    let named = |name: &str| Volume { name: name.to_owned(), ..Volume::default() };
+    let config = |name: &str, config_map: String| Volume {
+        config_map: Some(ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() }),
+        ..named(name)
+    };
+    let scratch = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..named(name) };
+    let manifest = naming::revision_object(&plan.service.name_any(), &plan.newest.name);
+    let mut volumes = vec![config("manifest", manifest), config("ca", config_map::CA.to_owned()), scratch("tmp"), scratch("cache")];
+    if let Some(credentials) = model.and_then(|model| model.credentials.as_ref()) {
+        let source = SecretVolumeSource { secret_name: Some(credentials.secret_name.to_string()), ..SecretVolumeSource::default() };
+        volumes.push(Volume { secret: Some(source), ..named("credentials") });
+    }
+    if let Some((claim, _)) = model.and_then(claim) {
+        let source = PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: Some(true) };
+        volumes.push(Volume { persistent_volume_claim: Some(source), ..named("model") });
+    }
+    volumes
+}
+
+fn mounts(model: Option<&Model>) -> Vec<VolumeMount> {
+    let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    };
+    let mut mounts = vec![
+        mount("manifest", "/etc/millrace", true),
+        mount("ca", "/etc/millrace-ca", true),
+        mount("tmp", "/tmp", false),
+        mount("cache", "/var/cache/millrace", false),
+    ];
+    if model.is_some_and(|model| model.credentials.is_some()) {
+        mounts.push(mount("credentials", "/etc/millrace-credentials", true));
+    }
+    if model.and_then(claim).is_some() {
+        mounts.push(mount("model", "/mnt/model", true));
+    }
+    mounts
+}
+
+fn resources(plan: &Plan) -> ResourceRequirements {
+    let asked = &plan.inputs.runtime.resources;
+    let cpu = asked.cpu.as_ref().map_or("1", |cpu| cpu.as_str());
+    let memory = asked.memory.as_ref().map_or("512Mi", |memory| memory.as_str());
+    let quantity = |name: &str, amount: &str| (name.to_owned(), Quantity(amount.to_owned()));
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([quantity("cpu", cpu), quantity("memory", memory)])),
+        limits: Some(BTreeMap::from([quantity("memory", memory)])),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(HEALTH_PORT),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        failure_threshold: Some(failures),
+        timeout_seconds: Some(if period > 1 { 5 } else { 1 }),
+        ..Probe::default()
+    }
+}
+
+fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort { name: Some(name.to_owned()), container_port: number, protocol: Some("TCP".to_owned()), ..ContainerPort::default() }
+}
+
+fn pod_security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// A wish, not a condition: a full zone must not stop a start.
+fn spread(plan: &Plan) -> TopologySpreadConstraint {
+    let key = match plan.service.spec.availability.spread {
+        Spread::Node => "kubernetes.io/hostname",
+        Spread::Zone => "topology.kubernetes.io/zone",
+    };
+    let mut same = common(&plan.service.name_any());
+    same.insert(labels::REVISION.to_owned(), plan.newest.name.clone());
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: key.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(LabelSelector { match_labels: Some(same), ..LabelSelector::default() }),
+        ..TopologySpreadConstraint::default()
+    }
+}

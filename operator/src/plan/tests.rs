@@ -1,0 +1,99 @@
+//! Tables: a spec, a cluster, and what is planned.
+
+use crate::testing::{observed, plan_of, pool, service, settings, tenant};
+use super::*;
+use millrace_crds::conditions::reason;
+use serde_json::json;
+
+/// The first problem's reason and the messages, or none.
+fn refusal(patch: serde_json::Value) -> Option<(&'static str, String)> {
+    let outcome = plan(&observed(service(patch)), &settings());
+    outcome.err().map(|problems| (problems[0].reason, problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join(" | ")))
+}
+
+#[test]
+fn refusals() {
+    for (patch, expected, says) in [
+        (json!({"model": {"uri": "s3://elsewhere/m.onnx"}}), reason::UNKNOWN_STORE, "it has models"),
+        (json!({"model": {"uri": "gs://models/m.onnx"}}), reason::NOT_SUPPORTED, "gs://"),
+        (json!({"model": {"uri": "s3://models/../m.onnx"}}), reason::INVALID, ".."),
+        (json!({"model": {"sha256": null}}), reason::FORBIDDEN_BY_POLICY, "allowUnpinned"),
+        (json!({"access": {"authentication": "None"}}), reason::FORBIDDEN_BY_POLICY, "allowAnonymous"),
+        (json!({"access": {"priority": "Critical"}}), reason::FORBIDDEN_BY_POLICY, "maxPriority"),
+        (json!({"scaling": {"minReplicas": 5, "maxReplicas": 2}}), reason::INVALID, "maxReplicas 2 is below"),
+        (json!({"placement": {"mode": "PerNode"}}), reason::NOT_SUPPORTED, "placement.mode"),
+        (json!({"placement": {"regions": ["us-east"]}}), reason::NO_POOL_FITS, "region eu-central isn't among regions us-east"),
+        (json!({"placement": {"accelerators": ["B200"]}}), reason::NO_POOL_FITS, "L40S isn't among accelerators B200"),
+        (json!({"placement": {"locations": ["Edge"]}}), reason::NO_POOL_FITS, "cloud excluded by locations"),
+        (json!({"placement": {"maxHourlyCost": "0.10"}}), reason::NO_POOL_FITS, "a replica costs"),
+        (json!({"runtime": {"resources": {"accelerators": 1, "accelerator_memory": null, "acceleratorMemory": "96Gi"}}}), reason::NO_POOL_FITS, "memory 48Gi of 96Gi needed"),
+    ] {
+        let (reason, message) = refusal(patch.clone()).unwrap_or_else(|| panic!("{patch} was planned"));
+        assert_eq!(reason, expected, "{patch}: {message}");
+        assert!(message.contains(says), "{patch}: {message:?} doesn't say {says:?}");
+    }
+    assert_eq!(refusal(json!({})), None);
+}
+
+#[test]
+fn a_namespace_without_tenant_is_refused_unless_there_is_a_default() {
+    let mut seen = observed(service(json!({})));
+    seen.namespace_labels.clear();
+    assert_eq!(plan(&seen, &settings()).unwrap_err()[0].reason, reason::NO_TENANT);
+    let with_default = Settings { default_tenant: "team-a".to_owned(), ..settings() };
+    assert_eq!(plan(&seen, &with_default).unwrap().tenant, "team-a");
+}
+
+#[test]
+fn the_older_tenant_keeps_a_namespace() {
+    let mut seen = observed(service(json!({})));
+    let labels = seen.namespace_labels.clone();
+    seen.tenants = vec![Arc::new(tenant("young", "2026-02-01T00:00:00Z")), Arc::new(tenant("old", "2026-01-01T00:00:00Z"))];
+    assert_eq!(tenancy::holder(&seen.tenants, &labels).unwrap().name_any(), "old");
+}
+
+#[test]
+fn on_premises_first_then_price() {
+    let mut seen = observed(service(json!({"placement": {"locations": ["OnPremises", "Cloud"]}})));
+    seen.pools.push(Arc::new(pool("cheap-cloud", "L40S", "Cloud", "0.05")));
+    let names = |plan: Plan| plan.places.allowed.iter().map(|place| place.pool.name_any()).collect::<Vec<_>>();
+    assert_eq!(names(plan(&seen, &settings()).unwrap()), ["l40s-onprem", "cheap-cloud", "h100-cloud"]);
+    seen.service = Arc::new(service(json!({"placement": {"locations": []}})));
+    assert_eq!(names(plan(&seen, &settings()).unwrap())[0], "cheap-cloud");
+}
+
+#[test]
+fn only_what_makes_a_revision_makes_one() {
+    let base = plan_of(json!({}));
+    for patch in [
+        json!({"scaling": {"minReplicas": 2}}),
+        json!({"slo": {"latency": {"target": "9ms"}}}),
+        json!({"placement": {"spot": "Allowed"}}),
+        json!({"access": {"timeout": "9s"}}),
+        json!({"availability": {"drain": "9s"}}),
+    ] {
+        assert_eq!(plan_of(patch.clone()).newest.name, base.newest.name, "{patch}");
+    }
+    for patch in [
+        json!({"model": {"uri": "s3://models/other.onnx"}}),
+        json!({"batching": {"maxSize": 2}}),
+        json!({"runtime": {"instances": 2}}),
+        json!({"pipeline": {"postprocess": [{"softmax": {}}]}}),
+    ] {
+        assert_ne!(plan_of(patch.clone()).newest.name, base.newest.name, "{patch}");
+    }
+}
+
+#[test]
+fn a_stored_revision_is_recognised_by_meaning() {
+    let first = plan_of(json!({}));
+    let mut inputs = serde_json::to_value(&first.inputs).unwrap();
+    // An older release didn't write a field that has a default now.
+    inputs["batching"].as_object_mut().unwrap().remove("maxQueue");
+    let data = revision::RevisionData { inputs, template: Default::default(), manifest: String::new(), stores: String::new() };
+    let kept = Revision { name: "aaaa".to_owned(), version: 7, stored: Some(data) };
+    assert_eq!(revision::newest(&first.inputs, std::slice::from_ref(&kept), 0), kept);
+    let mut changed = first.inputs.clone();
+    changed.batching.max_size = 1;
+    assert_eq!(revision::newest(&changed, &[kept], 0).version, 8);
+}

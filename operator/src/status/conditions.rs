@@ -1,0 +1,186 @@
+//! The conditions of a service, each one sentence long.
+
+use super::cause::{Cause, bounded};
+use super::{Context, Counts, Outcome};
+use crate::config::Enforced;
+use crate::plan::tenancy::list;
+use crate::plan::{Plan, Problem};
+use millrace_crds::conditions::*;
+use millrace_crds::{Condition, ConditionStatus, InferenceServiceStatus, NetworkPolicyMode};
+use ConditionStatus::{False, True, Unknown};
+
+/// Longest message; the schema allows more than anybody reads.
+const LONGEST: usize = 2_048;
+
+fn condition(kind: &str, status: ConditionStatus, reason: &str, message: impl Into<String>) -> Condition {
+    Condition {
+        type_: kind.into(),
+        status,
+        reason: reason.into(),
+        message: bounded(&message.into(), LONGEST),
+        observed_generation: None,
+        last_transition_time: String::new(),
+    }
+}
+
+/// Stamps generation and time. The time moves only when a condition flips.
+pub fn settle(new: &mut [Condition], old: &[Condition], generation: Option<i64>, now: &str) {
+    for condition in new {
+        condition.observed_generation = generation;
+        let before = old.iter().find(|before| before.type_ == condition.type_ && before.status == condition.status);
+        condition.last_transition_time = before.map_or_else(|| now.to_owned(), |before| before.last_transition_time.clone());
+    }
+}
+
+/// All conditions, Ready first.
+pub(super) fn conditions(
+    outcome: &Outcome<'_>,
+    context: &Context<'_>,
+    new: &InferenceServiceStatus,
+    counts: &Counts,
+    cause: Option<&Cause>,
+) -> Vec<Condition> {
+    let mut all = match outcome {
+        Outcome::Refused(problems) => refused(problems),
+        Outcome::Done(plan, _) => carried_out(plan, new, counts, cause),
+    };
+    all.push(routes(new));
+    all.push(metrics(context));
+    all.push(network(context));
+    all
+}
+
+/// The first problem speaks for Ready, the rest follow in its message.
+fn refused(problems: &[Problem]) -> Vec<Condition> {
+    let Some(first) = problems.first() else { return Vec::new() };
+    let message = problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
+    let mut all = vec![
+        condition(READY, False, first.reason, message.clone()),
+        condition(RECONCILING, False, first.reason, "nothing is done before the spec is mended"),
+        condition(STALLED, True, first.reason, message.clone()),
+    ];
+    if first.condition == ACCEPTED {
+        all.push(condition(ACCEPTED, False, first.reason, message));
+    } else {
+        all.push(condition(ACCEPTED, True, reason::ACCEPTED, "the spec is valid and allowed"));
+        all.push(condition(first.condition, False, first.reason, message));
+    }
+    all
+}
+
+fn carried_out(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: Option<&Cause>) -> Vec<Condition> {
+    let (ready, stalled) = readiness(plan, new, counts, cause);
+    let busy = ready.status != True && !stalled;
+    let reconciling = if busy {
+        condition(RECONCILING, True, reason::PROGRESSING, ready.message.clone())
+    } else {
+        condition(RECONCILING, False, reason::UP_TO_DATE, "nothing is under way")
+    };
+    let stall = if stalled {
+        condition(STALLED, True, ready.reason.as_str(), ready.message.clone())
+    } else {
+        condition(STALLED, False, reason::PROGRESSING, "nothing stands in the way")
+    };
+    let names = plan.places.allowed.len();
+    vec![
+        ready,
+        reconciling,
+        stall,
+        condition(ACCEPTED, True, reason::ACCEPTED, "the spec is valid and allowed"),
+        verified(plan, new, cause),
+        match cause.filter(|cause| cause.reason == reason::UNSCHEDULABLE) {
+            Some(cause) => condition(PLACED, False, reason::UNSCHEDULABLE, cause.message.clone()),
+            None => condition(PLACED, True, reason::PLACED, format!("{names} pools may be used")),
+        },
+        workload(counts, cause),
+        support(plan),
+    ]
+}
+
+/// Ready, and whether nothing will move without help.
+fn readiness(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: Option<&Cause>) -> (Condition, bool) {
+    let newest = plan.newest.name.as_str();
+    let ready = counts.ready.get(newest).copied().unwrap_or(0);
+    let desired = counts.desired.get(newest).copied().unwrap_or(0);
+    let proven = new.proven.iter().any(|name| name.as_str() == newest);
+    if ready > 0 {
+        return (condition(READY, True, reason::READY, format!("revision {newest} serves with {ready} of {desired} replicas")), false);
+    }
+    if desired == 0 && proven {
+        let message = format!("revision {newest} has no replica; the next request starts one");
+        return (condition(READY, True, reason::SCALED_TO_ZERO, message), false);
+    }
+    match cause.filter(|cause| cause.revision == newest) {
+        Some(cause) => (condition(READY, False, cause.reason, cause.message.clone()), cause.lasting),
+        None => (condition(READY, False, reason::STARTING, format!("revision {newest} starts: no replica of {desired} is ready")), false),
+    }
+}
+
+fn verified(plan: &Plan, new: &InferenceServiceStatus, cause: Option<&Cause>) -> Condition {
+    let newest = plan.newest.name.as_str();
+    const OF_MODEL: [&str; 4] = [reason::DIGEST_MISMATCH, reason::FETCH_FAILED, reason::MODEL_INVALID, reason::UNKNOWN_STORE];
+    let failed = cause.filter(|cause| cause.revision == newest && OF_MODEL.contains(&cause.reason));
+    let pinned = plan.inputs.model.as_ref().is_some_and(|model| model.sha256.is_some() || !model.files.is_empty());
+    if let Some(cause) = failed {
+        return condition(MODEL_VERIFIED, False, cause.reason, cause.message.clone());
+    }
+    if !new.proven.iter().any(|name| name.as_str() == newest) {
+        return condition(MODEL_VERIFIED, Unknown, reason::PENDING, "no server has loaded the model yet");
+    }
+    if pinned {
+        return condition(MODEL_VERIFIED, True, reason::VERIFIED, "the model's bytes are those that the spec names");
+    }
+    condition(MODEL_VERIFIED, Unknown, reason::NOT_VERIFIED, "the spec names no digest: the model is served as it was found")
+}
+
+fn workload(counts: &Counts, cause: Option<&Cause>) -> Condition {
+    let (ready, desired): (u32, u32) = (counts.ready.values().sum(), counts.desired.values().sum());
+    let message = format!("{ready} of {desired} replicas are ready");
+    if desired == 0 {
+        return condition(WORKLOAD_AVAILABLE, True, reason::SCALED_TO_ZERO, "no replica is asked for");
+    }
+    if ready >= desired {
+        return condition(WORKLOAD_AVAILABLE, True, reason::AVAILABLE, message);
+    }
+    match cause {
+        Some(cause) => condition(WORKLOAD_AVAILABLE, False, cause.reason, format!("{message}: {}", cause.message)),
+        None => condition(WORKLOAD_AVAILABLE, False, reason::STARTING, message),
+    }
+}
+
+fn support(plan: &Plan) -> Condition {
+    if plan.named.is_empty() {
+        return condition(FULLY_SUPPORTED, True, reason::SUPPORTED, "every field in use is acted upon");
+    }
+    condition(FULLY_SUPPORTED, False, reason::FIELDS_WITHOUT_EFFECT, format!("without effect in this release: {}", list(&plan.named)))
+}
+
+fn routes(new: &InferenceServiceStatus) -> Condition {
+    match new.traffic.first() {
+        Some(entry) => condition(ROUTES_READY, True, reason::READY, format!("requests go to revision {}", entry.revision)),
+        None => condition(ROUTES_READY, False, reason::PENDING, "no revision has been ready yet"),
+    }
+}
+
+fn metrics(context: &Context<'_>) -> Condition {
+    match context.scale.map(|scale| scale.metrics_fresh) {
+        Some(true) => condition(METRICS_AVAILABLE, True, reason::FRESH, "every gateway reports"),
+        Some(false) => condition(METRICS_AVAILABLE, False, reason::NO_METRICS, "a gateway doesn't report: replicas aren't taken away meanwhile"),
+        None => condition(METRICS_AVAILABLE, Unknown, reason::PENDING, "the scaler hasn't looked at this service yet"),
+    }
+}
+
+fn network(context: &Context<'_>) -> Condition {
+    let observed = context.observed;
+    let holder = crate::plan::tenancy::holder(&observed.tenants, &observed.namespace_labels);
+    if holder.is_some_and(|tenant| tenant.spec.policy.network_policy == NetworkPolicyMode::None) {
+        return condition(NETWORK_POLICY_ENFORCED, False, reason::FORBIDDEN_BY_POLICY, "the tenant's policy asks for no NetworkPolicy");
+    }
+    match context.settings.network_policy_enforced {
+        Enforced::True => condition(NETWORK_POLICY_ENFORCED, True, reason::VERIFIED, "the platform states that it is enforced"),
+        Enforced::False => {
+            condition(NETWORK_POLICY_ENFORCED, False, reason::NOT_VERIFIED, "the platform states that the network doesn't enforce it; servers still refuse callers without the release's certificate")
+        }
+        Enforced::Unknown => condition(NETWORK_POLICY_ENFORCED, Unknown, reason::NOT_VERIFIED, "the platform doesn't state whether the network enforces it"),
+    }
+}
