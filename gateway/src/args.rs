@@ -92,8 +92,8 @@ pub struct ServeArgs {
     /// Client connections at the same time.
     #[arg(long, env = "MILLRACE_MAX_CONNECTIONS", default_value_t = 4096)]
     pub max_connections: usize,
-    /// Longest time for a TLS handshake and for a request's head.
-    #[arg(long, env = "MILLRACE_HEADER_TIMEOUT", default_value = "10s", value_parser = duration)]
+    /// Longest time for a TLS handshake, for a request's head, and of an idle HTTP/1 connection.
+    #[arg(long, env = "MILLRACE_HEADER_TIMEOUT", default_value = "30s", value_parser = duration)]
     pub header_timeout: Duration,
     /// Longest silence of a client within a request's body.
     #[arg(long, env = "MILLRACE_BODY_TIMEOUT", default_value = "10s", value_parser = duration)]

@@ -48,6 +48,9 @@ pub fn full(text: impl Into<Bytes>) -> ResponseBody {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// What of a refused request's body is still read, so that its sender reads the refusal instead of a broken pipe.
+const COURTESY: (u64, Duration) = (16 << 20, Duration::from_secs(2));
+
 /// A request's body, shared by the attempts to send it.
 #[derive(Clone, Debug)]
 pub struct Upload(Arc<Mutex<State>>);
@@ -148,6 +151,26 @@ impl Upload {
                 None => return Ok(Peek::Bad("the body ended before its message")),
             }
         }
+    }
+
+    /// Reads on for a while and throws away what comes. No attempt may be under way.
+    pub async fn discard(self) {
+        let mut left = COURTESY.0;
+        let read = async {
+            while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut self.state().incoming).poll_frame(cx)).await {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let Some(rest) = left.checked_sub(u64::try_from(bytes).unwrap_or(u64::MAX)) else { return };
+                left = rest;
+            }
+        };
+        let _ = tokio::time::timeout(COURTESY.1, read).await;
+    }
+
+    /// Whether the client has more to send.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        let state = self.state();
+        !state.ended && !state.incoming.is_end_stream() && state.fault != Some(Fault::Client)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

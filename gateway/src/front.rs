@@ -19,7 +19,7 @@ use crate::tracked::Tracked;
 use crate::upstream::Connector;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -82,14 +82,21 @@ impl Gateway {
         let (mut head, incoming) = request.into_parts();
         let protocol = Protocol::of(&head.headers);
         let id = self.dice.request_id(&mut head.headers);
+        let http1 = head.version < Version::HTTP_2;
+        let idle = (protocol == Protocol::Http).then_some(self.settings.body_idle);
+        let upload = Upload::new(incoming, u64::MAX, idle);
         let result = if screened {
-            self.serve(head, incoming, protocol, &id).await
+            self.serve(head, &upload, protocol, &id).await
         } else {
             Err(Refusal::Malformed("the request's framing can be read in two ways".into()))
         };
         let mut response = result.unwrap_or_else(|refusal| {
             tracing::debug!(%refusal, id = ?id, "refused");
             self.totals.refused(refusal.reason());
+            // HTTP/2 can end a stream alone; on HTTP/1 the sender would find the connection closed under its feet.
+            if http1 && screened && upload.is_unread() {
+                tokio::spawn(upload.clone().discard());
+            }
             refusal.respond(protocol)
         });
         response.headers_mut().insert(REQUEST_ID, id);
@@ -99,7 +106,7 @@ impl Gateway {
     async fn serve(
         &self,
         mut head: Parts,
-        incoming: Incoming,
+        upload: &Upload,
         protocol: Protocol,
         id: &HeaderValue,
     ) -> Result<Response<ResponseBody>, Refusal> {
@@ -110,8 +117,6 @@ impl Gateway {
         if caller == Caller::Anonymous && !live.table.any_anonymous {
             return Err(Refusal::NoKey);
         }
-        let idle = (protocol == Protocol::Http).then_some(self.settings.body_idle);
-        let upload = Upload::new(incoming, u64::MAX, idle);
         let target = self.target(&live, &head).map_err(|refusal| or_no_key(&caller, refusal))?;
         let routed = match target {
             Target::Root(_) if caller == Caller::Anonymous => return Err(Refusal::NoKey),
@@ -124,7 +129,7 @@ impl Gateway {
                 return Err(Refusal::Unsupported("this path speaks gRPC: send content-type application/grpc"));
             }
             Target::GrpcModel => {
-                let name = self.peek(&upload).await?;
+                let name = self.peek(upload).await?;
                 Routed { service: named(&live, &caller, &name)?, path: head.uri.path().to_owned() }
             }
         };
@@ -141,7 +146,7 @@ impl Gateway {
             gateway: self,
             id: &route.id,
             head: &head,
-            upload: &upload,
+            upload,
             deadline,
             protocol,
             dice: self.dice.of(id.as_bytes()),

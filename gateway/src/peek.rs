@@ -24,7 +24,9 @@ pub fn model_name(bytes: &[u8]) -> Peek {
     match head[0] {
         0 => {}
         1 => {
-            return Peek::Bad("a compressed message hides its model's name: call SERVICE.NAMESPACE.DOMAIN as authority");
+            return Peek::Bad(
+                "a compressed message hides its model's name: call SERVICE.NAMESPACE.DOMAIN as authority",
+            );
         }
         _ => return Peek::Bad("the body isn't gRPC"),
     }

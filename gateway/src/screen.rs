@@ -62,6 +62,7 @@ struct Head {
     lengths: u32,
     length: u64,
     encodings: u32,
+    hosts: u32,
 }
 
 #[derive(Debug)]
@@ -146,6 +147,14 @@ impl Framing {
             }
         } else if name.trim_ascii().eq_ignore_ascii_case(b"transfer-encoding") {
             self.head.encodings += 1;
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                self.condemn();
+            }
+        } else if name.trim_ascii().eq_ignore_ascii_case(b"host") {
+            self.head.hosts += 1;
+            if self.head.hosts > 1 {
+                self.condemn();
+            }
         }
     }
 
@@ -231,11 +240,13 @@ mod tests {
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n\r\n",
         // A body that looks like an ambiguous head is only a body.
-        "POST / HTTP/1.1\r\nContent-Length: 54\r\n\r\nA: b\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n12;x=y\r\nContent-Length: 1\r\n\r\n0\r\nT: t\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 55\r\n\r\nA: b\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n13;x=y\r\nContent-Length: 1\r\n\r\n0\r\nT: t\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
         "\r\nGET / HTTP/1.1\r\n\r\n",
     ];
-    const AMBIGUOUS: [&str; 6] = [
+    const AMBIGUOUS: [&str; 8] = [
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
@@ -246,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn verdicts_dont_depend_on_how_bytes_arrive(piece in 1usize..80, first in 0usize..5, second in 0usize..6) {
+        fn verdicts_dont_depend_on_how_bytes_arrive(piece in 1usize..80, first in 0usize..5, second in 0usize..8) {
             prop_assert!(clear(CLEAR[first], piece), "{}", CLEAR[first]);
             prop_assert!(!clear(AMBIGUOUS[second], piece), "{}", AMBIGUOUS[second]);
             let both = format!("{}{}", CLEAR[first], AMBIGUOUS[second]);

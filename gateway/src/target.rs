@@ -47,10 +47,8 @@ pub enum Root {
 /// # Errors
 /// 400 for a path that could be read in two ways, 404 for one that leads nowhere.
 pub fn target(host: &str, path: &str, domain: &str, known: impl Fn(&ServiceId) -> bool) -> Result<Target, Refusal> {
-    if path
-        .split('/')
-        .any(|part| matches!(part, "." | ".." | "%2e" | "%2E") || part.to_ascii_lowercase().contains("%2f"))
-    {
+    let folded = path.to_ascii_lowercase().replace("%2e", ".");
+    if folded.contains("%2f") || folded.split('/').any(|part| matches!(part, "." | "..")) {
         return Err(Refusal::Malformed("the path has dot segments or an escaped slash".into()));
     }
     if let Some(id) = host_service(host, domain, known) {
@@ -163,7 +161,13 @@ mod tests {
         ] {
             check("gw", path, "404");
         }
-        for path in ["/team-a/magika/v2/../report", "/./v2", "/team-a%2Fmagika/v2", "/v2/models/a%2fb/infer"] {
+        for path in [
+            "/team-a/magika/v2/../report",
+            "/./v2",
+            "/team-a%2Fmagika/v2",
+            "/v2/models/a%2fb/infer",
+            "/team-a/magika/v2/.%2E/report",
+        ] {
             check("gw", path, "400");
         }
         check("magika.team-a.models.example", "/process", "team-a.magika /process");
