@@ -1,0 +1,23 @@
+//! What runs a model: the trait, ONNX Runtime behind it, and a fake for tests.
+
+pub mod fake;
+pub mod ort;
+
+use crate::protocol::tensor::{Signature, Tensor};
+
+/// A failure inside the engine. Its text goes to the log only.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineError(pub String);
+
+/// One session of a model. It is owned by one thread at a time: execution providers aren't all thread-safe.
+pub trait Engine: Send {
+    /// Inputs and outputs.
+    fn signature(&self) -> &Signature;
+
+    /// Runs a batch. Most models answer once; one that makes its output piece by piece calls `answer` for each piece.
+    ///
+    /// # Errors
+    /// Whatever the engine says.
+    fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError>;
+}

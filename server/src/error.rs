@@ -1,0 +1,139 @@
+//! What went wrong with a request, in words for the caller; the one table of status codes.
+//!
+//! Messages hold no path, address or internal name: what the engine says goes to the log, not to the wire.
+
+use http::StatusCode;
+use tonic::Code;
+
+/// The class of an error; its status codes follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Malformed, wrong shape, type or tensor.
+    Invalid,
+    /// Unknown model, version or route.
+    NotFound,
+    /// The route exists, the method doesn't.
+    Method,
+    /// The body came too slowly.
+    Slow,
+    /// The body is larger than the service takes.
+    TooLarge,
+    /// The pipeline can't process this input.
+    Unprocessable,
+    /// Queue or quota full.
+    Exhausted,
+    /// The engine failed.
+    Engine,
+    /// A part of the protocol that this server doesn't have.
+    Unsupported,
+    /// Loading or draining.
+    Unavailable,
+    /// The deadline passed.
+    Deadline,
+}
+
+/// An error that a caller sees.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// Its class.
+    pub kind: Kind,
+    /// A sentence for the caller.
+    pub message: String,
+    /// Nothing of the request was begun: a gateway may send it elsewhere.
+    pub not_admitted: bool,
+}
+
+impl Error {
+    /// An error of a class.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), not_admitted: false }
+    }
+
+    /// Malformed, wrong shape, type or tensor.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// A refusal before anything was begun.
+    pub fn refused(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), not_admitted: true }
+    }
+
+    /// Status over HTTP.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.kind {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Slow => StatusCode::REQUEST_TIMEOUT,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Engine => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Code over gRPC.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self.kind {
+            Kind::Invalid | Kind::Unprocessable => Code::InvalidArgument,
+            Kind::NotFound => Code::NotFound,
+            Kind::Method | Kind::Unsupported => Code::Unimplemented,
+            Kind::TooLarge | Kind::Exhausted => Code::ResourceExhausted,
+            Kind::Engine => Code::Internal,
+            Kind::Unavailable => Code::Unavailable,
+            Kind::Deadline | Kind::Slow => Code::DeadlineExceeded,
+        }
+    }
+
+    /// A short word for metrics: bounded, never made from a message.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self.kind {
+            Kind::Invalid => "invalid",
+            Kind::NotFound => "not_found",
+            Kind::Method => "method",
+            Kind::Slow => "slow_body",
+            Kind::TooLarge => "too_large",
+            Kind::Unprocessable => "unprocessable",
+            Kind::Exhausted => "exhausted",
+            Kind::Engine => "engine",
+            Kind::Unsupported => "unsupported",
+            Kind::Unavailable => "unavailable",
+            Kind::Deadline => "deadline",
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        let mut status = tonic::Status::new(error.code(), error.message);
+        if error.not_admitted {
+            status.metadata_mut().insert("x-not-admitted", tonic::metadata::MetadataValue::from_static("1"));
+        }
+        status
+    }
+}
+
+/// Why a server can't start: goes to the termination message, from where the operator copies it into a condition.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}: {message}")]
+pub struct StartError {
+    /// One of `millrace_crds::conditions::reason`.
+    pub reason: &'static str,
+    /// A sentence that says how to mend it.
+    pub message: String,
+}
+
+impl StartError {
+    /// A reason and a sentence.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}

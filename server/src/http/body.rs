@@ -1,0 +1,49 @@
+//! Reading a body: as large as the service allows, as fast as it must come, and what it holds counted as it comes.
+
+use crate::{
+    admit::Permit,
+    error::{Error, Kind},
+};
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::time::{Duration, Instant};
+
+/// Time that any body has; and the least rate beyond it.
+const GRACE: Duration = Duration::from_secs(10);
+const BYTES_PER_SECOND: u64 = 64 << 10;
+
+/// Collects a body. The buffer grows with what really came: a chunk costs its bytes and nothing more.
+///
+/// # Errors
+/// 413 over `max`; 408 below the least rate; 429 if other requests hold too much; 400 if it breaks off.
+pub async fn read<B>(mut body: B, max: usize, permit: &mut Permit) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let too_large =
+        || Error::new(Kind::TooLarge, format!("the body is larger than the {max} bytes that this service takes"));
+    let announced = body.size_hint().lower();
+    if announced > max as u64 {
+        return Err(too_large());
+    }
+    let begun = Instant::now();
+    let mut collected = BytesMut::new();
+    loop {
+        let allowed = GRACE + Duration::from_secs(collected.len() as u64 / BYTES_PER_SECOND);
+        let frame = tokio::time::timeout_at((begun + allowed).into(), body.frame())
+            .await
+            .map_err(|_| Error::new(Kind::Slow, "the body comes too slowly"))?;
+        let Some(frame) = frame else { return Ok(collected.freeze()) };
+        let frame = frame.map_err(|_| Error::invalid("the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if collected.len() + data.len() > max {
+            return Err(too_large());
+        }
+        permit.hold(data.len())?;
+        if collected.is_empty() {
+            collected.reserve(usize::try_from(announced).unwrap_or(0).min(1 << 20).max(data.len()));
+        }
+        collected.extend_from_slice(&data);
+    }
+}

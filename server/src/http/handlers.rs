@@ -1,0 +1,250 @@
+//! From a request to its response.
+
+use super::{body, encoding, models, route, route::Named, route::Route};
+use crate::{
+    error::{Error, Kind},
+    metrics::Times,
+    protocol::{
+        request::{self, InferRequest},
+        response::{self, Head},
+        v1,
+    },
+    replica::Replica,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::json;
+use std::{sync::Arc, time::Instant};
+use tonic::body::Body;
+
+/// Length of the JSON before raw tensors.
+pub const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers one request. Errors of every route become responses here.
+pub async fn handle<B>(replica: Arc<Replica>, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let arrival = Instant::now();
+    let (parts, body) = request.into_parts();
+    let answered = match route::find(&parts.method, parts.uri.path()) {
+        Err(error) => Err(error),
+        Ok(Route::Infer(named)) => {
+            let result = infer(&replica, named, &parts.headers, body, arrival).await;
+            count(&replica, arrival, result)
+        }
+        Ok(Route::V1Predict(named)) => {
+            let result = predict(&replica, named, &parts.headers, body, arrival).await;
+            count(&replica, arrival, result)
+        }
+        Ok(Route::Process) => {
+            let result = process(&replica, &parts.headers, body, arrival).await;
+            count(&replica, arrival, result)
+        }
+        Ok(route) => look_up(&replica, route),
+    };
+    match answered {
+        Ok(response) => compress(parts.headers.get(header::ACCEPT_ENCODING), response).await,
+        Err(error) => error_response(&error),
+    }
+}
+
+/// A body that is whole, before it becomes a response.
+type Whole = Response<Vec<u8>>;
+
+fn json(value: &serde_json::Value) -> Whole {
+    typed(JSON, value.to_string().into_bytes())
+}
+
+fn typed(content_type: HeaderValue, body: Vec<u8>) -> Whole {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
+    let facts = &replica.facts;
+    let checked = |named: Named<'_>| replica.check_name(named.name, named.version);
+    Ok(match route {
+        Route::Server => json(&models::server()),
+        Route::Live => json(&json!({"live": true})),
+        Route::Ready => ready(replica, json!({"ready": true}))?,
+        Route::ModelReady(named) => {
+            checked(named)?;
+            ready(replica, json!({"name": named.name, "ready": true}))?
+        }
+        Route::V1List => json(&json!({"models": [facts.name]})),
+        Route::V1Ready(named) => {
+            checked(named)?;
+            ready(replica, json!({"name": named.name, "ready": true}))?
+        }
+        Route::Metadata(named) => {
+            checked(named)?;
+            json(&models::metadata(facts, named.name))
+        }
+        Route::Config(named) => {
+            checked(named)?;
+            json(&models::config(facts, named.name))
+        }
+        Route::Stats(named) => {
+            checked(named)?;
+            json(&models::stats(facts, named.name, &replica.metrics.totals()))
+        }
+        Route::AllStats => json(&models::stats(facts, &facts.name, &replica.metrics.totals())),
+        Route::Index => json(&json!([{"name": facts.name, "version": facts.version, "state": "READY", "reason": ""}])),
+        Route::Metrics => typed(
+            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+            replica.metrics.render(replica.workers.depth(), replica.door.in_flight()).into_bytes(),
+        ),
+        Route::Report => {
+            json(&serde_json::to_value(replica.report()).map_err(|_| Error::new(Kind::Engine, "no report"))?)
+        }
+        Route::Infer(_) | Route::V1Predict(_) | Route::Process => {
+            return Err(Error::new(Kind::Method, "this route takes POST"));
+        }
+    })
+}
+
+fn ready(replica: &Replica, yes: serde_json::Value) -> Result<Whole, Error> {
+    if replica.is_ready() { Ok(json(&yes)) } else { Err(Error::new(Kind::Unavailable, "the server is draining")) }
+}
+
+async fn infer<B>(
+    replica: &Arc<Replica>,
+    named: Named<'_>,
+    headers: &HeaderMap,
+    body: B,
+    arrival: Instant,
+) -> Result<(Whole, Times), Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    replica.check_name(named.name, named.version)?;
+    let mut permit = replica.door.admit()?;
+    let max = replica.facts.max_bytes;
+    let body = body::read(body, max, &mut permit).await?;
+    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    let request = parse(replica, headers, body)?;
+    let deadline = replica.deadline(arrival, request.timeout);
+    let input = arrival.elapsed();
+    let (id, wanted, binary) = (request.id.clone(), request.outputs.clone(), request.binary_outputs);
+    let (outputs, times) = replica.infer_once(request, deadline).await?;
+    let begun = Instant::now();
+    let head = Head { model: named.name, version: &replica.facts.version, id: id.as_deref() };
+    let encoded = response::encode(head, &outputs, &wanted, binary)?;
+    let mut response = typed(JSON, encoded.body);
+    if let Some(length) = encoded.json_length {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
+    }
+    Ok((response, Times { input, output: begun.elapsed(), ..times }))
+}
+
+/// The header says where the JSON ends; without it, the body is JSON whatever its content type.
+fn parse(replica: &Replica, headers: &HeaderMap, mut body: Bytes) -> Result<InferRequest, Error> {
+    let Some(value) = headers.get(JSON_LENGTH) else { return request::parse(&body, Bytes::new()) };
+    let length = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<usize>().ok())
+        .filter(|&length| length <= body.len())
+        .ok_or_else(|| Error::invalid("inference-header-content-length isn't a length within the body"))?;
+    if length == 0 {
+        return request::parse_raw(&body, &replica.facts.signature);
+    }
+    let json = body.split_to(length);
+    request::parse(&json, body)
+}
+
+async fn predict<B>(
+    replica: &Arc<Replica>,
+    named: Named<'_>,
+    headers: &HeaderMap,
+    body: B,
+    arrival: Instant,
+) -> Result<(Whole, Times), Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    replica.check_name(named.name, named.version)?;
+    let mut permit = replica.door.admit()?;
+    let max = replica.facts.max_bytes;
+    let body = body::read(body, max, &mut permit).await?;
+    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    let inputs = v1::parse(&body, &replica.facts.signature)?;
+    let input = arrival.elapsed();
+    let request = InferRequest { inputs, ..InferRequest::default() };
+    let (outputs, times) = replica.infer_once(request, replica.deadline(arrival, None)).await?;
+    let begun = Instant::now();
+    let body = v1::encode(&outputs)?;
+    Ok((typed(JSON, body), Times { input, output: begun.elapsed(), ..times }))
+}
+
+async fn process<B>(
+    replica: &Arc<Replica>,
+    headers: &HeaderMap,
+    body: B,
+    arrival: Instant,
+) -> Result<(Whole, Times), Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut permit = replica.door.admit()?;
+    let max = replica.facts.max_bytes;
+    let body = body::read(body, max, &mut permit).await?;
+    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    let (processed, _permit) = replica.process(body, replica.deadline(arrival, None), permit).await?;
+    let begun = Instant::now();
+    let body =
+        serde_json::to_vec(&processed.value).map_err(|_| Error::new(Kind::Engine, "the answer can't be written"))?;
+    Ok((typed(JSON, body), Times { output: begun.elapsed(), ..processed.times }))
+}
+
+/// Counts an inference, however it ended.
+fn count(replica: &Replica, arrival: Instant, result: Result<(Whole, Times), Error>) -> Result<Whole, Error> {
+    let total = arrival.elapsed();
+    match result {
+        Ok((response, times)) => {
+            replica.metrics.succeeded(&Times { total, ..times });
+            replica.metrics.ended(200);
+            Ok(response)
+        }
+        Err(error) => {
+            replica.metrics.failed(total, error.reason());
+            replica.metrics.ended(error.status().as_u16());
+            Err(error)
+        }
+    }
+}
+
+async fn compress(accept: Option<&HeaderValue>, response: Whole) -> Response<Body> {
+    let (mut parts, mut body) = response.into_parts();
+    if let Some((name, packed)) = encoding::encode(accept, &body).await {
+        parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        body = packed;
+    }
+    Response::from_parts(parts, Body::new(Full::new(Bytes::from(body))))
+}
+
+/// An error as a response: `{"error": "..."}`, and what callers and gateways need to go on.
+#[must_use]
+pub fn error_response(error: &Error) -> Response<Body> {
+    let body = json!({"error": error.message}).to_string();
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(body))));
+    *response.status_mut() = error.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    if error.not_admitted {
+        headers.insert(HeaderName::from_static("x-not-admitted"), HeaderValue::from_static("1"));
+    }
+    if matches!(error.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if matches!(error.kind, Kind::Slow | Kind::TooLarge) {
+        // The rest of the body is not read: the connection can't be used again.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

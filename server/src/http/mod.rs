@@ -1,0 +1,7 @@
+//! HTTP: routes, bodies and the one place where errors become responses.
+
+pub mod body;
+pub mod encoding;
+pub mod handlers;
+pub mod models;
+pub mod route;

@@ -1,0 +1,23 @@
+//! Millrace's model server: one ONNX model with its pipeline, over the Open Inference Protocol (HTTP and gRPC).
+//!
+//! The way of a request: decode, admit, pre-process, queue, batch, engine thread, split, post-process, encode.
+//! It knows no Kubernetes; all of its `unsafe` would be in `engine`, which needs none.
+
+pub mod admit;
+pub mod batch;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod listen;
+pub mod metrics;
+pub mod model;
+pub mod pipeline;
+pub mod protocol;
+pub mod queue;
+pub mod replica;
+pub mod serve;
+pub mod tls;
+pub mod worker;

@@ -1,0 +1,140 @@
+//! Connections: their bounds, TLS, and their end. HTTP and gRPC share a port and are told apart by content type.
+
+use crate::{
+    grpc::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Grpc},
+    http::handlers,
+    replica::Replica,
+    tls::Tls,
+};
+use http::{Request, Response, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+use tonic::body::Body;
+use tower::ServiceExt as _;
+
+const CONNECTIONS: usize = 1024;
+const HEADER_BYTES: usize = 32 << 10;
+const HEADERS: usize = 64;
+const STREAMS: u32 = 256;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Answers requests of both kinds.
+#[derive(Clone)]
+pub struct Wire {
+    replica: Arc<Replica>,
+    grpc: GrpcInferenceServiceServer<Grpc>,
+}
+
+impl Wire {
+    /// Over a replica.
+    #[must_use]
+    pub fn new(replica: Arc<Replica>) -> Self {
+        // A message's frame around its tensors needs a little more than the tensors.
+        let limit = replica.facts.max_bytes.saturating_add(64 << 10);
+        let grpc = GrpcInferenceServiceServer::new(Grpc(Arc::clone(&replica)))
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(usize::MAX)
+            .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
+            .send_compressed(tonic::codec::CompressionEncoding::Gzip);
+        Self { replica, grpc }
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// Never: errors are responses.
+    pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let grpc = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        if grpc {
+            return self.grpc.oneshot(request).await;
+        }
+        Ok(handlers::handle(self.replica, request).await)
+    }
+}
+
+/// Serves connections until `end` turns true; then no more come, those that are idle close, and those at work finish.
+pub async fn serve<S, F>(listener: TcpListener, tls: Option<Arc<Tls>>, end: watch::Receiver<bool>, answer: S)
+where
+    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut ending = end.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = ending.wait_for(|end| *end) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: give others the time to close.
+                tracing::warn!(%error, "a connection can't be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let _ = stream.set_nodelay(true);
+        let (watcher, answer, tls) = (graceful.watcher(), answer.clone(), tls.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            match tls {
+                None => drive(stream, watcher, answer).await,
+                Some(tls) => {
+                    let acceptor = tokio_rustls::TlsAcceptor::from(tls.config());
+                    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => drive(stream, watcher, answer).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "a caller was refused"),
+                        Err(_) => tracing::debug!("a handshake took too long"),
+                    }
+                }
+            }
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+async fn drive<I, S, F>(stream: I, watcher: hyper_util::server::graceful::Watcher, answer: S)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30))
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection broke");
+    }
+}

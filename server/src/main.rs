@@ -1,0 +1,50 @@
+//! `millrace-server serve`: arguments, logging, and the exit code.
+
+use clap::Parser;
+use millrace_server::{
+    config::{Args, Command, LogFormat},
+    serve,
+};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let Command::Serve(options) = Args::parse().command;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => logger.init(),
+        LogFormat::Json => logger.json().init(),
+    }
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a cryptography provider was installed already");
+    }
+    // Two threads carry the wire: the cores are the engine's. Fewer threads are fewer memory arenas as well.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime can't start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let termination_message = options.termination_message.clone();
+    match runtime.block_on(serve::run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(reason = error.reason, "{}", error.message);
+            if let Some(path) = termination_message {
+                let text = serde_json::json!({"reason": error.reason, "message": error.message}).to_string();
+                if let Err(error) = std::fs::write(path, text) {
+                    tracing::warn!(%error, "the termination message can't be written");
+                }
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

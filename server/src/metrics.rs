@@ -1,0 +1,224 @@
+//! Counters for Prometheus, for the protocol's statistics and for the scaler's report: written in one place, read in three.
+
+use millrace_crds::report::{BatchReport, LATENCY_BOUNDS};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Labels of the count of requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    model: String,
+    code: u32,
+}
+
+/// Label of refusals.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    reason: String,
+}
+
+/// A count and a sum of time, as the protocol's statistics have them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// How many.
+    pub count: u64,
+    /// Their sum in nanoseconds.
+    pub nanos: u64,
+}
+
+impl Span {
+    fn add(&mut self, time: Duration) {
+        self.count += 1;
+        self.nanos += u64::try_from(time.as_nanos()).unwrap_or(0);
+    }
+}
+
+/// Totals since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Milliseconds since the epoch of the last request.
+    pub last: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Requests that ended, well or not.
+    pub completed: u64,
+    /// Requests that ended well.
+    pub success: Span,
+    /// Requests that failed.
+    pub fail: Span,
+    /// Time in the queue.
+    pub queue: Span,
+    /// Decoding and pre-processing.
+    pub input: Span,
+    /// In the engine.
+    pub infer: Span,
+    /// Post-processing and encoding.
+    pub output: Span,
+    /// Engine runs by rows.
+    pub batches: BTreeMap<usize, Span>,
+}
+
+/// Times of one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Rows.
+    pub rows: usize,
+    /// From arrival to the answer.
+    pub total: Duration,
+    /// Decoding and pre-processing.
+    pub input: Duration,
+    /// In the queue.
+    pub queue: Duration,
+    /// In the engine.
+    pub infer: Duration,
+    /// Post-processing and encoding.
+    pub output: Duration,
+}
+
+/// All that is counted.
+pub struct Metrics {
+    registry: Registry,
+    model: String,
+    requests: Family<RequestLabels, Counter>,
+    rejected: Family<ReasonLabel, Counter>,
+    duration: Histogram,
+    /// Time in the queue.
+    pub queue_duration: Histogram,
+    compute_duration: Histogram,
+    batch_size: Histogram,
+    queue_depth: Gauge,
+    in_flight: Gauge,
+    load: Gauge<f64, AtomicU64>,
+    totals: Mutex<Totals>,
+}
+
+impl Metrics {
+    /// Counters of a model.
+    #[must_use]
+    pub fn new(model: &str, digest: &str) -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let rejected = Family::default();
+        let histogram = || Histogram::new(LATENCY_BOUNDS);
+        let (duration, queue_duration, compute_duration) = (histogram(), histogram(), histogram());
+        let batch_size = Histogram::new(exponential_buckets(1.0, 2.0, 11));
+        let (queue_depth, in_flight, load) = (Gauge::default(), Gauge::default(), Gauge::<f64, AtomicU64>::default());
+        registry.register("inference_requests", "Requests by status code", requests.clone());
+        registry.register("inference_rejected", "Requests that were refused, by reason", rejected.clone());
+        let seconds = |registry: &mut Registry, name: &str, help: &str, metric: &Histogram| {
+            registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        };
+        seconds(&mut registry, "inference_request_duration", "Time from arrival to the answer", &duration);
+        seconds(&mut registry, "inference_queue_duration", "Time in the queue", &queue_duration);
+        seconds(&mut registry, "inference_compute_duration", "Time of engine runs", &compute_duration);
+        registry.register("inference_batch_size", "Rows of engine runs", batch_size.clone());
+        registry.register("inference_queue_depth", "Requests that wait for the engine", queue_depth.clone());
+        registry.register("inference_in_flight", "Requests inside", in_flight.clone());
+        registry.register_with_unit("model_load", "Fetch, load and warm-up of the model", Unit::Seconds, load.clone());
+        registry.register(
+            "model",
+            "The model",
+            Info::new([("model".to_owned(), model.to_owned()), ("digest".to_owned(), digest.to_owned())]),
+        );
+        Self {
+            registry,
+            model: model.to_owned(),
+            requests,
+            rejected,
+            duration,
+            queue_duration,
+            compute_duration,
+            batch_size,
+            queue_depth,
+            in_flight,
+            load,
+            totals: Mutex::default(),
+        }
+    }
+
+    fn totals_mut(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of the totals.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals_mut().clone()
+    }
+
+    /// The start took so long.
+    pub fn loaded(&self, took: Duration) {
+        self.load.set(took.as_secs_f64());
+    }
+
+    /// A run of the engine.
+    pub fn ran(&self, rows: usize, took: Duration) {
+        self.compute_duration.observe(took.as_secs_f64());
+        #[allow(clippy::cast_precision_loss)]
+        self.batch_size.observe(rows as f64);
+        self.totals_mut().batches.entry(rows).or_default().add(took);
+    }
+
+    /// A request that was answered.
+    pub fn succeeded(&self, times: &Times) {
+        let mut totals = self.totals_mut();
+        totals.last =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(0));
+        totals.rows += times.rows as u64;
+        totals.success.add(times.total);
+        totals.queue.add(times.queue);
+        totals.input.add(times.input);
+        totals.infer.add(times.infer);
+        totals.output.add(times.output);
+        drop(totals);
+        self.duration.observe(times.total.as_secs_f64());
+    }
+
+    /// A request that failed.
+    pub fn failed(&self, took: Duration, reason: &'static str) {
+        self.rejected.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
+        self.totals_mut().fail.add(took);
+    }
+
+    /// A request ended with a status code (gRPC: its HTTP counterpart).
+    pub fn ended(&self, code: u16) {
+        self.requests.get_or_create(&RequestLabels { model: self.model.clone(), code: u32::from(code) }).inc();
+        self.totals_mut().completed += 1;
+    }
+
+    /// Engine runs by size, for the scaler.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn batches(&self) -> Vec<BatchReport> {
+        let one = |(&rows, span): (&usize, &Span)| BatchReport {
+            size: rows as u64,
+            count: span.count,
+            seconds: span.nanos as f64 / 1e9,
+        };
+        self.totals_mut().batches.iter().map(one).collect()
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn render(&self, depth: usize, in_flight: u64) -> String {
+        self.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,220 @@
+//! From a store to a file: streamed, hashed on the way, capped, taken up again where it broke off.
+
+use super::{
+    guard::Guard,
+    remove_quietly,
+    source::{Keys, Scheme, Source},
+    verify,
+};
+use crate::error::StartError;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::BoxStream};
+use millrace_crds::conditions::reason;
+use object_store::{
+    ClientOptions, GetOptions, GetRange, ObjectStore as _, RetryConfig,
+    aws::AmazonS3Builder,
+    client::{HttpClient, HttpConnector},
+};
+use reqwest::{StatusCode, header, redirect};
+use sha2::{Digest as _, Sha256};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::io::AsyncWriteExt as _;
+
+/// Larger files are no model that one process serves.
+const MAX_BYTES: u64 = 256 << 30;
+const ATTEMPTS: u32 = 4;
+const REDIRECTS: usize = 3;
+
+/// Why a transfer broke.
+enum Broken {
+    /// Another attempt may do.
+    Maybe(String),
+    /// No attempt will do.
+    Surely(String),
+}
+
+type Parts = BoxStream<'static, Result<Bytes, String>>;
+
+/// Fetches to `folder/DIGEST.onnx`.
+///
+/// # Errors
+/// `FetchFailed`, `DigestMismatch`.
+pub async fn fetch(
+    source: &Source,
+    keys: &Keys,
+    folder: &Path,
+    wanted: Option<&str>,
+) -> Result<(PathBuf, String), StartError> {
+    let failed = |message: String| {
+        let name = &source.store.name;
+        StartError::new(reason::FETCH_FAILED, format!("the model can't be fetched from the store {name}: {message}"))
+    };
+    let guard = Guard::new(&source.store.cidrs).map_err(failed)?;
+    let partial = folder.join(format!(".partial-{}", std::process::id()));
+    remove_quietly(&partial);
+    let mut file =
+        tokio::fs::File::create(&partial).await.map_err(|error| failed(format!("no room for it: {error}")))?;
+    let mut hasher = Sha256::new();
+    let mut have = 0u64;
+    let mut attempt = 0;
+    while let Err(broken) = transfer(source, keys, &guard, &mut file, &mut hasher, &mut have).await {
+        attempt += 1;
+        match broken {
+            Broken::Maybe(error) if attempt < ATTEMPTS => {
+                tracing::warn!(attempt, have, error, "the transfer broke off");
+                tokio::time::sleep(Duration::from_millis(250) * 2u32.pow(attempt)).await;
+            }
+            Broken::Maybe(error) | Broken::Surely(error) => {
+                remove_quietly(&partial);
+                return Err(failed(error));
+            }
+        }
+    }
+    file.sync_all().await.map_err(|error| failed(error.to_string()))?;
+    let digest = verify::hex(&hasher.finalize());
+    if let Err(error) = verify::compare(&digest, wanted) {
+        remove_quietly(&partial);
+        return Err(error);
+    }
+    let path = folder.join(format!("{digest}.onnx"));
+    std::fs::rename(&partial, &path).map_err(|error| failed(error.to_string()))?;
+    tracing::info!(bytes = have, digest, "the model is fetched");
+    Ok((path, digest))
+}
+
+async fn transfer(
+    source: &Source,
+    keys: &Keys,
+    guard: &Guard,
+    file: &mut tokio::fs::File,
+    hasher: &mut Sha256,
+    have: &mut u64,
+) -> Result<(), Broken> {
+    let mut parts = match source.scheme {
+        Scheme::S3 => open_s3(source, keys, guard, *have).await?,
+        Scheme::Https => open_https(source, keys, guard, *have).await?,
+    };
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(Broken::Maybe)?;
+        if *have + part.len() as u64 > MAX_BYTES {
+            return Err(Broken::Surely(format!("it is larger than {MAX_BYTES} bytes")));
+        }
+        file.write_all(&part).await.map_err(|error| Broken::Surely(format!("it can't be written: {error}")))?;
+        hasher.update(&part);
+        *have += part.len() as u64;
+    }
+    file.flush().await.map_err(|error| Broken::Surely(format!("it can't be written: {error}")))
+}
+
+fn client(source: &Source, guard: &Guard, plain: bool) -> Result<reqwest::Client, String> {
+    let (checked, redirects) = (guard.clone(), if source.scheme == Scheme::S3 { 0 } else { REDIRECTS });
+    let policy = redirect::Policy::custom(move |attempt| {
+        let safe =
+            attempt.url().scheme() == "https" && attempt.url().host_str().is_some_and(|host| checked.allows_host(host));
+        if !safe || attempt.previous().len() > redirects {
+            attempt.error("the store sends elsewhere, where this server may not go")
+        } else {
+            attempt.follow()
+        }
+    });
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .dns_resolver(guard.clone())
+        .redirect(policy)
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_secs(30));
+    if plain {
+        // A store without TLS needs no certificates: the image may have none.
+        builder = builder.tls_certs_only(std::iter::empty());
+    }
+    builder.build().map_err(|error| text(&error))
+}
+
+/// An error with its causes, without the URL (it may carry a signature).
+fn text(error: &dyn std::error::Error) -> String {
+    let mut all = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        all = format!("{all}: {inner}");
+        cause = inner.source();
+    }
+    all
+}
+
+#[derive(Debug)]
+struct Connector(reqwest::Client);
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
+}
+
+async fn open_s3(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> Result<Parts, Broken> {
+    let store = &source.store;
+    let plain = store.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let client = client(source, guard, plain).map_err(Broken::Surely)?;
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&store.name)
+        .with_region(store.region.clone().unwrap_or_else(|| "us-east-1".to_owned()))
+        .with_virtual_hosted_style_request(false)
+        .with_allow_http(plain)
+        .with_retry(RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() })
+        .with_http_connector(Connector(client));
+    if let Some(endpoint) = &store.endpoint {
+        let host = endpoint.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+        if !host.is_some_and(|host| guard.allows_host(&host)) {
+            return Err(Broken::Surely("its endpoint has an address that isn't in its cidrs".to_owned()));
+        }
+        builder = builder.with_endpoint(endpoint);
+    }
+    builder = match &keys.s3 {
+        Some((id, secret, token)) => {
+            let builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+            if let Some(token) = token { builder.with_token(token) } else { builder }
+        }
+        None => builder.with_skip_signature(true),
+    };
+    let s3 = builder.build().map_err(|error| Broken::Surely(text(&error)))?;
+    let path = object_store::path::Path::parse(&source.path).map_err(|error| Broken::Surely(text(&error)))?;
+    let options = GetOptions { range: (from > 0).then_some(GetRange::Offset(from)), ..GetOptions::default() };
+    let got = s3.get_opts(&path, options).await.map_err(|error| match error {
+        object_store::Error::NotFound { .. } => Broken::Surely(format!("there is no object {}", source.path)),
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            Broken::Surely("it refuses the credentials".to_owned())
+        }
+        other => Broken::Maybe(text(&other)),
+    })?;
+    Ok(got.into_stream().map(|part| part.map_err(|error| text(&error))).boxed())
+}
+
+async fn open_https(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> Result<Parts, Broken> {
+    let base = source.store.endpoint.clone().unwrap_or_else(|| format!("https://{}", source.store.name));
+    let plain = base.starts_with("http://");
+    let url = reqwest::Url::parse(&format!("{}/{}", base.trim_end_matches('/'), source.path))
+        .map_err(|error| Broken::Surely(text(&error)))?;
+    if !url.host_str().is_some_and(|host| guard.allows_host(host)) {
+        return Err(Broken::Surely("its endpoint has an address that isn't in its cidrs".to_owned()));
+    }
+    let mut request =
+        client(source, guard, plain).map_err(Broken::Surely)?.get(url).header(header::ACCEPT_ENCODING, "identity");
+    if let Some(token) = &keys.token {
+        request = request.bearer_auth(token);
+    }
+    if from > 0 {
+        request = request.header(header::RANGE, format!("bytes={from}-"));
+    }
+    let response = request.send().await.map_err(|error| Broken::Maybe(text(&error.without_url())))?;
+    let status = response.status();
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Broken::Maybe(format!("it answers {status}")));
+    }
+    let expected = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    if status != expected {
+        return Err(Broken::Surely(format!("it answers {status}")));
+    }
+    Ok(response.bytes_stream().map(|part| part.map_err(|error| text(&error.without_url()))).boxed())
+}

@@ -1,0 +1,100 @@
+//! Scores to named classes, and classes that aren't sure enough to their fall-backs.
+
+use super::Class;
+use millrace_crds as crds;
+use std::collections::{BTreeMap, HashMap};
+
+/// Names of classes in the model's order.
+pub struct Labels(Vec<String>);
+
+/// Namespace for what is checked at load.
+pub struct Classes;
+
+impl Classes {
+    /// Checks labels against the number of scores.
+    ///
+    /// # Errors
+    /// A sentence: their number differs, or they are in a file.
+    pub fn check(labels: &crds::Labels, width: Option<i64>) -> Result<Labels, String> {
+        if labels.file.is_some() {
+            return Err("postprocess: labels.file is not supported yet: give labels.values".to_owned());
+        }
+        let count = labels.values.len();
+        if let Some(width) = width.and_then(|width| usize::try_from(width).ok())
+            && width != count
+        {
+            return Err(format!("postprocess has {count} labels; the model's output has {width} scores"));
+        }
+        Ok(Labels(labels.values.iter().map(ToString::to_string).collect()))
+    }
+}
+
+impl Labels {
+    fn class(&self, at: usize, score: f32) -> Class {
+        // A model with a free last dimension may have more scores than labels: then the number is the name.
+        Class { label: self.0.get(at).cloned().unwrap_or_else(|| at.to_string()), score }
+    }
+
+    /// The class with the highest score, the first one of several; `None`: there is no score.
+    #[must_use]
+    pub fn argmax(&self, scores: &[f32]) -> Option<Class> {
+        let mut best = (0, *scores.first()?);
+        for (at, &score) in scores.iter().enumerate() {
+            if score > best.1 {
+                best = (at, score);
+            }
+        }
+        Some(self.class(best.0, best.1))
+    }
+
+    /// The k classes with the highest scores, best first.
+    #[must_use]
+    pub fn top_k(&self, scores: &[f32], k: usize) -> Vec<Class> {
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        order.truncate(k);
+        order.into_iter().map(|at| self.class(at, scores[at])).collect()
+    }
+}
+
+/// Keeps a class if its score is high enough, else falls back; renames.
+pub struct ThresholdStep {
+    default: f64,
+    classes: BTreeMap<String, f64>,
+    rename: BTreeMap<String, String>,
+    fallback: String,
+    groups: HashMap<String, String>,
+}
+
+impl ThresholdStep {
+    /// From the manifest.
+    #[must_use]
+    pub fn compile(spec: &crds::Threshold) -> Self {
+        let mut groups = HashMap::new();
+        for group in &spec.fallback.groups {
+            for class in &group.classes {
+                groups.entry(class.to_string()).or_insert_with(|| group.label.to_string());
+            }
+        }
+        Self {
+            default: spec.default,
+            classes: spec.classes.clone(),
+            rename: spec.rename.iter().map(|(from, to)| (from.clone(), to.to_string())).collect(),
+            fallback: spec.fallback.label.to_string(),
+            groups,
+        }
+    }
+
+    /// The threshold is the original class's, the group the renamed one's.
+    #[must_use]
+    pub fn decide(&self, class: Class) -> Class {
+        let least = self.classes.get(&class.label).copied().unwrap_or(self.default);
+        let renamed = self.rename.get(&class.label).cloned().unwrap_or(class.label);
+        let label = if f64::from(class.score) >= least {
+            renamed
+        } else {
+            self.groups.get(&renamed).unwrap_or(&self.fallback).clone()
+        };
+        Class { label, score: class.score }
+    }
+}

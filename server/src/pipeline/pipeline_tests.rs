@@ -1,0 +1,99 @@
+//! Steps by tables, and pipelines that don't fit their model.
+
+use super::*;
+use crate::protocol::{
+    data::{Data, Datatype},
+    tensor::TensorSpec,
+};
+
+fn signature(inputs: &[i64], classes: i64) -> Signature {
+    Signature {
+        inputs: vec![TensorSpec { name: "bytes".into(), datatype: Datatype::Int32, shape: inputs.to_vec() }],
+        outputs: vec![TensorSpec { name: "scores".into(), datatype: Datatype::Fp32, shape: vec![-1, classes] }],
+    }
+}
+
+const SPEC: &str = r#"{
+  "preprocess": [{"bytes": {"head": 4, "tail": 4, "block": 8, "padding": 256, "strip": true,
+    "shortInput": {"minBytes": 3, "empty": "empty", "text": "txt", "binary": "unknown"}}}],
+  "postprocess": [{"argmax": {"labels": {"values": ["a", "b", "noise"]}}},
+    {"threshold": {"default": 0.5, "classes": {"b": 0.9}, "rename": {"noise": "rest"},
+      "fallback": {"label": "unknown", "groups": [{"label": "txt", "classes": ["b", "rest"]}]}}}]}"#;
+
+fn pipeline() -> Pipeline {
+    Pipeline::compile(&serde_json::from_str(SPEC).unwrap(), &signature(&[-1, 8], 3)).unwrap()
+}
+
+fn tokens(raw: &[u8]) -> Result<Vec<i32>, String> {
+    match pipeline().prepare(raw).unwrap() {
+        Prepared::Tensors(tensors) => match &tensors[0].data {
+            Data::Int32(tokens) => Ok(tokens.clone()),
+            other => panic!("{other:?}"),
+        },
+        Prepared::Answer(Value::Class(class)) => Err(class.label),
+        Prepared::Answer(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn windows_padding_and_short_inputs() {
+    for (raw, expected) in [
+        (&b""[..], Err("empty")),
+        (b"ab", Err("txt")),
+        (b"\xff\xfe", Err("unknown")),
+        (b"          ab", Err("txt")), // eight of white space in the block, nothing after it
+        (b"abc", Ok([97, 98, 99, 256, 256, 97, 98, 99])),
+        (b" \x0babcde\n", Ok([97, 98, 99, 100, 98, 99, 100, 101])),
+        (b"abcdefghijkl", Ok([97, 98, 99, 100, 105, 106, 107, 108])),
+    ] {
+        assert_eq!(tokens(raw), expected.map(|e| e.to_vec()).map_err(str::to_owned), "{raw:?}");
+    }
+}
+
+#[test]
+fn thresholds_renames_and_fallbacks() {
+    for (scores, label) in [
+        ([0.6, 0.3, 0.1], "a"),
+        ([0.5, 0.3, 0.2], "a"),
+        ([0.4, 0.3, 0.3], "unknown"),
+        ([0.1, 0.8, 0.1], "txt"),
+        ([0.05, 0.92, 0.03], "b"),
+        ([0.1, 0.1, 0.8], "rest"),
+        ([0.3, 0.3, 0.4], "txt"),
+    ] {
+        let output = Tensor { name: "scores".into(), shape: vec![1, 3], data: Data::Fp32(scores.to_vec()) };
+        let Value::Class(class) = pipeline().finish(&[output]).unwrap() else { panic!() };
+        assert_eq!(class.label, label, "{scores:?}");
+    }
+}
+
+#[test]
+fn pipelines_that_do_not_fit_name_both_sides() {
+    let spec: crds::Pipeline = serde_json::from_str(SPEC).unwrap();
+    for (signature, say) in
+        [(signature(&[-1, 9], 3), ["[1, 8]", "bytes INT32[-1, 9]"]), (signature(&[-1, 8], 4), ["3 labels", "4 scores"])]
+    {
+        let error = Pipeline::compile(&spec, &signature).err().unwrap();
+        assert_eq!(error.reason, reason::PIPELINE_MISMATCH);
+        assert!(say.iter().all(|say| error.message.contains(say)), "{}", error.message);
+    }
+    for (json, say) in [
+        (r#"{"postprocess": [{"threshold": {"default": 0.5, "fallback": {"label": "x"}}}]}"#, "classes"),
+        (r#"{"postprocess": [{"softmax": {"output": "nope"}}]}"#, "nope"),
+        (r#"{"preprocess": [{"decodeImage": {}}]}"#, "decodeImage is not supported yet"),
+        (r#"{"postprocess": [{"meanPool": {}}]}"#, "not supported yet"),
+    ] {
+        let error = Pipeline::compile(&serde_json::from_str(json).unwrap(), &signature(&[-1, 8], 3)).err().unwrap();
+        assert!(error.message.contains(say), "{}", error.message);
+    }
+}
+
+#[test]
+fn softmax_sums_to_one_and_top_k_is_sorted() {
+    let json = r#"{"postprocess": [{"softmax": {}}, {"topK": {"k": 2, "labels": {"values": ["a", "b", "c"]}}}]}"#;
+    let pipeline = Pipeline::compile(&serde_json::from_str(json).unwrap(), &signature(&[-1, 8], 3)).unwrap();
+    let output = Tensor { name: "scores".into(), shape: vec![1, 3], data: Data::Fp32(vec![1000.0, 1001.0, 999.0]) };
+    let Value::Classes(classes) = pipeline.finish(&[output]).unwrap() else { panic!() };
+    assert_eq!(classes.iter().map(|class| class.label.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert!((classes[0].score - 0.665_24).abs() < 1e-4 && (classes[1].score - 0.244_73).abs() < 1e-4, "{classes:?}");
+}

@@ -1,0 +1,9 @@
+//! Wire to tensors and back: pure, shared by HTTP and gRPC.
+
+pub mod data;
+pub mod json_data;
+pub mod request;
+pub mod response;
+pub mod shape;
+pub mod tensor;
+pub mod v1;

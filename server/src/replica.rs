@@ -1,0 +1,217 @@
+//! The model as it is served: what every wire calls, whatever it is.
+
+use crate::{
+    admit::{Admission, Permit},
+    error::{Error, Kind},
+    metrics::{Metrics, Times},
+    pipeline::{Pipeline, Prepared, Value},
+    protocol::{
+        request::{self, InferRequest},
+        response,
+        tensor::{Signature, Tensor},
+    },
+    queue::LANES,
+    worker::{Answers, Workers},
+};
+use millrace_crds::{
+    Priority,
+    report::{ServerReport, StartupReport},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Fixed facts of a served model.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Its name.
+    pub name: String,
+    /// Namespace of the service.
+    pub namespace: String,
+    /// Revision of the service.
+    pub revision: String,
+    /// Version that clients see.
+    pub version: String,
+    /// Inputs and outputs.
+    pub signature: Signature,
+    /// Rows in a request at most.
+    pub max_rows: usize,
+    /// Bytes of a request at most.
+    pub max_bytes: usize,
+    /// Longest time for a request.
+    pub timeout: Duration,
+    /// Lane of requests that don't name one.
+    pub priority: Priority,
+    /// What the start took.
+    pub startup: StartupReport,
+}
+
+/// A served model.
+pub struct Replica {
+    /// Facts.
+    pub facts: Facts,
+    /// Its pipeline.
+    pub pipeline: Pipeline,
+    /// Its door.
+    pub door: Arc<Admission>,
+    /// Its engine threads.
+    pub workers: Arc<Workers>,
+    /// Its counters.
+    pub metrics: Arc<Metrics>,
+    /// Whether a probe should send traffic here.
+    pub ready: AtomicBool,
+    started: f64,
+}
+
+/// A raw input, processed.
+pub struct Processed {
+    /// The answer.
+    pub value: Value,
+    /// Where the time went.
+    pub times: Times,
+}
+
+impl Replica {
+    /// A model that is ready.
+    #[must_use]
+    pub fn new(
+        facts: Facts,
+        pipeline: Pipeline,
+        door: Arc<Admission>,
+        workers: Arc<Workers>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        Self { facts, pipeline, door, workers, metrics, ready: AtomicBool::new(true), started }
+    }
+
+    /// Whether it takes requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    /// Checks the name and version of a call.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn check_name(&self, name: &str, version: Option<&str>) -> Result<(), Error> {
+        let facts = &self.facts;
+        let qualified =
+            name.strip_prefix(&*facts.namespace).and_then(|rest| rest.strip_prefix('.')) == Some(&*facts.name);
+        if name != facts.name && !qualified {
+            return Err(Error::new(Kind::NotFound, format!("there is no model {name:?} here")));
+        }
+        if version.is_some_and(|version| !version.is_empty() && version != facts.version) {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("model {name:?} has no version {:?}", version.unwrap_or_default()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// When a request that came at `arrival` must be answered.
+    #[must_use]
+    pub fn deadline(&self, arrival: Instant, asked: Option<Duration>) -> Instant {
+        arrival + asked.unwrap_or(self.facts.timeout).min(self.facts.timeout)
+    }
+
+    /// The lane of a request: it may be less urgent than its service, never more.
+    fn lane(&self, priority: u64) -> usize {
+        let own = match self.facts.priority {
+            Priority::Critical => 0,
+            Priority::Standard => 1,
+            Priority::Batch => 2,
+        };
+        let asked = usize::try_from(priority).unwrap_or(LANES).saturating_sub(1).min(LANES - 2);
+        if priority == 0 { own } else { own.max(asked) }
+    }
+
+    /// Checks a request and sends it to the engine; answers come one by one.
+    ///
+    /// # Errors
+    /// A request that doesn't fit the model, or a full queue.
+    pub fn infer(
+        &self,
+        inputs: Vec<Tensor>,
+        wanted: &[request::Wanted],
+        priority: u64,
+        deadline: Instant,
+    ) -> Result<(Answers, usize), Error> {
+        request::check_wanted(wanted, &self.facts.signature)?;
+        let (inputs, rows) = request::fit(inputs, &self.facts.signature, self.facts.max_rows)?;
+        Ok((self.workers.submit(inputs, rows, self.lane(priority), deadline)?, rows))
+    }
+
+    /// The first answer of a request.
+    ///
+    /// # Errors
+    /// As [`Self::infer`]; the engine failed; 504.
+    pub async fn infer_once(&self, request: InferRequest, deadline: Instant) -> Result<(Vec<Tensor>, Times), Error> {
+        let (mut answers, rows) = self.infer(request.inputs, &request.outputs, request.priority, deadline)?;
+        let answer = next_answer(&mut answers, deadline)
+            .await?
+            .ok_or_else(|| Error::new(Kind::Engine, "the model gave no answer"))?;
+        let outputs = response::select(answer.outputs, &request.outputs);
+        Ok((outputs, Times { rows, queue: answer.queued, infer: answer.computed, ..Times::default() }))
+    }
+
+    /// A raw input through the whole pipeline. The permit is held as long as the work goes on.
+    ///
+    /// # Errors
+    /// An input that the pipeline can't process; the engine failed; 504.
+    pub async fn process(
+        self: &Arc<Self>,
+        raw: bytes::Bytes,
+        deadline: Instant,
+        permit: Permit,
+    ) -> Result<(Processed, Permit), Error> {
+        let begun = Instant::now();
+        let replica = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || (replica.pipeline.prepare(&raw), permit));
+        let (prepared, permit) = task.await.map_err(|_| Error::new(Kind::Engine, "pre-processing failed"))?;
+        let input = begun.elapsed();
+        let (value, times) = match prepared? {
+            Prepared::Answer(value) => (value, Times { rows: 1, ..Times::default() }),
+            Prepared::Tensors(inputs) => {
+                let (outputs, times) =
+                    self.infer_once(InferRequest { inputs, ..InferRequest::default() }, deadline).await?;
+                (self.pipeline.finish(&outputs)?, times)
+            }
+        };
+        let times = Times { input, ..times };
+        Ok((Processed { value, times }, permit))
+    }
+
+    /// What the scaler reads.
+    #[must_use]
+    pub fn report(&self) -> ServerReport {
+        ServerReport {
+            model: self.facts.name.clone(),
+            revision: self.facts.revision.clone(),
+            started_at: self.started,
+            ready: self.is_ready(),
+            queue_depth: self.workers.depth() as u64,
+            in_flight: self.door.in_flight(),
+            completed: self.metrics.totals().completed,
+            batches: self.metrics.batches(),
+            startup: self.facts.startup.clone(),
+        }
+    }
+}
+
+/// The next answer before the deadline; `None`: there are no more.
+///
+/// # Errors
+/// The engine failed, or 504.
+pub async fn next_answer(answers: &mut Answers, deadline: Instant) -> Result<Option<crate::worker::Answer>, Error> {
+    tokio::time::timeout_at(deadline.into(), answers.recv())
+        .await
+        .map_err(|_| Error::new(Kind::Deadline, "the deadline passed"))?
+        .transpose()
+}

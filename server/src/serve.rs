@@ -1,0 +1,206 @@
+//! The life of a server: probes first, then the model, then traffic, then the drain.
+
+use crate::{
+    admit::Admission,
+    config::{self, ServeOptions},
+    engine::{
+        Engine,
+        ort::{OrtEngine, OrtOptions, load_library},
+    },
+    error::StartError,
+    health,
+    listen::{self, Wire},
+    metrics::Metrics,
+    model,
+    pipeline::Pipeline,
+    queue::Bounds,
+    replica::{Facts, Replica},
+    tls::Tls,
+    worker::{WorkOptions, Workers},
+};
+use millrace_crds::{ExecutionProvider, conditions::reason, manifest::Manifest, report::StartupReport};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+fn invalid(message: impl Into<String>) -> StartError {
+    StartError::new(reason::INVALID, message)
+}
+
+async fn bind(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| invalid(format!("{address} can't be listened on: {error}")))
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it can't start.
+pub async fn run(options: ServeOptions) -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| invalid(error.to_string()))?;
+    let (end, ending) = watch::channel(false);
+    let slot = health::Slot::default();
+    if !options.health_address.is_empty() {
+        let listener = bind(&options.health_address).await?;
+        let slot = Arc::clone(&slot);
+        // Probes are answered until the process ends: they never see the end.
+        let (forever, never) = watch::channel(false);
+        tokio::spawn(async move {
+            let _forever = forever;
+            listen::serve(listener, None, never, move |request| health::answer(Arc::clone(&slot), request)).await;
+        });
+    }
+    let (replica, threads) = tokio::select! {
+        loaded = load(&options) => loaded?,
+        _ = terminate.recv() => return Ok(()),
+    };
+    let tls = options.client_ca.clone().map(Tls::new).transpose()?.map(Arc::new);
+    let wire = Wire::new(Arc::clone(&replica));
+    let mut servers = tokio::task::JoinSet::new();
+    for address in [&options.address, &options.grpc_address] {
+        if !address.is_empty() {
+            let (listener, wire) = (bind(address).await?, wire.clone());
+            tracing::info!(address, tls = tls.is_some(), model = replica.facts.name, "serving");
+            servers.spawn(listen::serve(listener, tls.clone(), ending.clone(), move |request| {
+                wire.clone().answer(request)
+            }));
+        }
+    }
+    let _ = slot.set(Arc::clone(&replica));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    drain(&replica, &options, &end, servers).await;
+    replica.workers.stop();
+    for thread in threads {
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Readiness off, time for others to see it, no more requests, then what was admitted is finished.
+async fn drain(
+    replica: &Replica,
+    options: &ServeOptions,
+    end: &watch::Sender<bool>,
+    mut servers: tokio::task::JoinSet<()>,
+) {
+    replica.ready.store(false, Ordering::SeqCst);
+    tracing::info!("draining");
+    tokio::time::sleep(options.drain_delay).await;
+    replica.door.close();
+    let _ = end.send(true);
+    let all = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(options.drain.saturating_sub(options.drain_delay), all).await.is_err() {
+        tracing::warn!(left = replica.door.in_flight(), "the time for draining is over");
+    }
+}
+
+type Threads = Vec<std::thread::JoinHandle<()>>;
+
+async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
+    let text = std::fs::read_to_string(&options.manifest)
+        .map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
+    let manifest = Manifest::from_yaml(&text).map_err(invalid)?;
+    if !manifest.spec.models.is_empty() {
+        return Err(invalid("models (several in one service) are not supported yet: use model"));
+    }
+    let begun = Instant::now();
+    let fetched = model::obtain(&manifest, options).await?;
+    let fetch = begun.elapsed();
+    let library = config::ort_library(options);
+    let task = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        let engines = engines(&manifest, &fetched.path, &library)?;
+        let load = begun.elapsed();
+        build(&manifest, engines, &fetched.digest, [fetch, load])
+    });
+    task.await.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
+}
+
+fn engines(manifest: &Manifest, model: &Path, library: &Path) -> Result<Vec<Box<dyn Engine>>, StartError> {
+    let environment = load_library(library)?;
+    let runtime = &manifest.spec.runtime;
+    let instances = usize::try_from(runtime.instances).unwrap_or(1).max(1);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let asked = runtime.resources.cpu.as_ref().and_then(millrace_crds::Quantity::to_f64);
+    // A fraction of a core is one thread; more threads than the container's share of cores only take turns.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
+    let threads = runtime.intra_op_threads.and_then(|n| usize::try_from(n).ok()).unwrap_or((share / instances).max(1));
+    let options = OrtOptions { providers: runtime.execution_providers.clone(), precision: runtime.precision, threads };
+    let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(instances);
+    for _ in 0..instances {
+        engines.push(Box::new(OrtEngine::load(environment, model, &options)?));
+    }
+    Ok(engines)
+}
+
+/// Puts a replica together from its engines, and runs it once on each bucket before it is ready.
+///
+/// # Errors
+/// The pipeline doesn't fit the model, or the model fails on zeros.
+pub fn build(
+    manifest: &Manifest,
+    mut engines: Vec<Box<dyn Engine>>,
+    digest: &str,
+    [fetch, load]: [Duration; 2],
+) -> Result<(Arc<Replica>, Threads), StartError> {
+    let spec = &manifest.spec;
+    let signature =
+        engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
+    let pipeline = Pipeline::compile(&spec.pipeline, &signature)?;
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let max_rows = if signature.batches() { size(spec.batching.max_size) } else { 1 };
+    let buckets: Vec<usize> =
+        spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect();
+    let begun = Instant::now();
+    for engine in &mut engines {
+        model::warm_up(&mut **engine, &buckets).map_err(|error| {
+            tracing::error!(%error, "warm-up");
+            StartError::new(reason::MODEL_INVALID, "the model was loaded, and fails when it is run on zeros")
+        })?;
+    }
+    let startup =
+        StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: begun.elapsed().as_secs_f64() };
+    let parse = |text: &millrace_crds::Duration| text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")));
+    let max_bytes = usize::try_from(spec.access.max_request_bytes).unwrap_or(usize::MAX);
+    let metrics = Arc::new(Metrics::new(&manifest.metadata.name, digest));
+    metrics.loaded(fetch + load + begun.elapsed());
+    let held = max_bytes.saturating_mul(2).max(128 << 20);
+    let bounds = Bounds {
+        entries: size(spec.batching.max_queue),
+        bytes: held,
+        rows: max_rows,
+        delay: parse(&spec.batching.max_delay)?,
+    };
+    let running = engines.len() * max_rows;
+    let door = Admission::new((bounds.entries + running) as u64, held as u64);
+    let inline = spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
+    let work = WorkOptions { bounds, buckets, inline };
+    let (workers, threads) =
+        Workers::start(engines, work, Arc::clone(&metrics)).map_err(|error| invalid(error.to_string()))?;
+    let facts = Facts {
+        name: manifest.metadata.name.clone(),
+        namespace: manifest.metadata.namespace.clone(),
+        revision: manifest.metadata.revision.clone().unwrap_or_default(),
+        version: manifest.metadata.version.unwrap_or(1).to_string(),
+        signature,
+        max_rows,
+        max_bytes,
+        timeout: parse(&spec.access.timeout)?,
+        priority: spec.access.priority,
+        startup,
+    };
+    Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics)), threads))
+}
