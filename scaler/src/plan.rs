@@ -107,9 +107,10 @@ pub struct PoolPlan {
 }
 
 impl PoolPlan {
-    /// What one replica costs in an hour.
+    /// What one replica costs in an hour; no number if the price is none or below zero.
     #[must_use]
     pub fn replica_cost(&self) -> f64 {
-        self.hourly_cost * f64::from(self.accelerators.max(1))
+        let cost = self.hourly_cost * f64::from(self.accelerators.max(1));
+        if cost >= 0.0 { cost } else { f64::NAN }
     }
 }

@@ -136,7 +136,7 @@ fn before(service: &Service) -> BTreeMap<Slot, u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn no_cap_is_ever_exceeded(fleet in any_fleet()) {
