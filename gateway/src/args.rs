@@ -1,4 +1,5 @@
-//! The command line. A flag is also an environment variable, in the same words.
+//! The command line. A flag is also an environment variable, in the same words; the pod's own name and namespace come from
+//! POD_NAME and POD_NAMESPACE.
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -48,13 +49,13 @@ pub struct PepperArgs {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Namespace of the release.
-    #[arg(long, env = "MILLRACE_NAMESPACE", default_value = "millrace-system")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "millrace-system")]
     pub namespace: String,
     /// Name of the release: prefix of its Secrets.
     #[arg(long, env = "MILLRACE_RELEASE", default_value = "millrace")]
     pub release: String,
     /// This pod's name, for reports.
-    #[arg(long, env = "MILLRACE_POD_NAME", default_value = "gateway")]
+    #[arg(long, env = "POD_NAME", default_value = "gateway")]
     pub pod_name: String,
     /// Services answer at SERVICE.NAMESPACE.DOMAIN; empty: by path and model name only.
     #[arg(long, env = "MILLRACE_DOMAIN", default_value = "")]

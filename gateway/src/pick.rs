@@ -13,7 +13,7 @@ pub struct Candidate {
 
 /// The revision for a request: `dice` falls into the weights of those that have a ready replica.
 #[must_use]
-pub fn revision<'a>(weights: &'a [(String, u32)], ready: impl Fn(&str) -> bool, dice: u64) -> Option<&'a str> {
+pub fn revision(weights: &[(String, u32)], ready: impl Fn(&str) -> bool, dice: u64) -> Option<&str> {
     let live = || weights.iter().filter(|(revision, _)| ready(revision));
     let total: u64 = live().map(|(_, weight)| u64::from(*weight)).sum();
     let mut left = dice.checked_rem(total)?;
@@ -34,7 +34,7 @@ pub fn replica(candidates: &[Candidate], dice: u64) -> Option<usize> {
     let ejected = candidates.iter().filter(|candidate| candidate.ejected).count();
     let heed = ejected * 2 <= candidates.len();
     let usable = |heed: bool| -> Vec<usize> {
-        let fits = |c: &Candidate| !c.tried && !(heed && c.ejected);
+        let fits = |c: &Candidate| !(c.tried || heed && c.ejected);
         (0..candidates.len()).filter(|index| fits(&candidates[*index])).collect()
     };
     let mut open = usable(heed);
