@@ -21,8 +21,7 @@ pub fn run() -> Result<()> {
     steps.run(NOTICES, || Ok(std::fs::write(repository().join(NOTICES), notices(&cache)?)?))
 }
 
-/// The text that the notice's file should have.
-pub fn notices(cache: &Cache) -> Result<String> {
+fn notices(cache: &Cache) -> Result<String> {
     let mut about = Command::new(CARGO_ABOUT.program(cache));
     // Offline: what a service on the network says of a crate today must not change the file.
     about.current_dir(repository()).args(["generate", "--locked", "--offline", "--fail", "about.hbs"]);

@@ -2,15 +2,14 @@
 
 mod dependencies;
 mod end_to_end;
+mod notice;
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
-use millrace_testbed::tools::{self, CARGO_ABOUT, CARGO_DENY};
+use millrace_testbed::tools::{self, CARGO_DENY};
 use millrace_testbed::{Cache, Steps, exec, repository};
-
-use crate::generate;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
@@ -28,15 +27,14 @@ pub fn run(what: What) -> Result<()> {
     let cache = Cache::open()?;
     let mut steps = Steps::new(0);
     if matches!(what, What::All | What::Quick) {
-        steps.add(3 + dependencies::STEPS + 3);
+        steps.add(3 + dependencies::STEPS + 1);
         steps.show("format", || cargo(&["fmt", "--all", "--", "--check"]))?;
         steps.show("clippy", || {
             cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])
         })?;
         steps.ensure(&CARGO_DENY.title(), || CARGO_DENY.ensure(&cache))?;
         dependencies::check(&cache, &mut steps)?;
-        steps.ensure(&CARGO_ABOUT.title(), || CARGO_ABOUT.ensure(&cache))?;
-        steps.run("third-party notice is fresh", || notice_is_fresh(&cache))?;
+        steps.run("third-party notice is fresh", notice::is_fresh)?;
     }
     if what != What::E2e {
         steps.add(3);
@@ -58,13 +56,4 @@ pub fn run(what: What) -> Result<()> {
 
 fn cargo(arguments: &[&str]) -> Result<()> {
     exec::shown_live(Command::new("cargo").current_dir(repository()).args(arguments))
-}
-
-fn notice_is_fresh(cache: &Cache) -> Result<()> {
-    let file = repository().join(generate::NOTICES);
-    let committed = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    if committed != generate::notices(cache)? {
-        bail!("{} is stale: run `cargo xtask generate` and commit it", generate::NOTICES);
-    }
-    Ok(())
 }

@@ -81,3 +81,36 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_staged_program_finds_all_its_libraries_in_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, built, ort) = (folder.path().join("root"), folder.path().join("built"), folder.path().join("ort"));
+        fs::create_dir_all(&built).unwrap();
+        fs::create_dir_all(&ort).unwrap();
+        for program in PROGRAMS {
+            fs::copy("/usr/bin/env", built.join(program)).unwrap();
+        }
+        let library = ort.join("libonnxruntime.so.1.0.0");
+        fs::copy(Path::new("/").join(LIBRARIES).join("libm.so.6"), &library).unwrap();
+        for notice in ORT_NOTICES {
+            fs::write(ort.join(notice), "").unwrap();
+        }
+        stage(&root, &built, &library).unwrap();
+        let mut list = Command::new(root.join(LOADER));
+        list.args(["--inhibit-cache", "--library-path"]).arg(root.join(LIBRARIES));
+        let listed = crate::exec::output(list.arg("--list").arg(root.join("millrace-server"))).unwrap();
+        let found: Vec<&str> = listed.split_whitespace().filter(|word| word.starts_with('/')).collect();
+        assert!(found.iter().any(|path| path.ends_with("libc.so.6")), "{listed}");
+        // The loader itself is named by the path that is written in the program.
+        let outside =
+            found.iter().filter(|path| !path.ends_with("ld-linux-x86-64.so.2") && !Path::new(path).starts_with(&root));
+        assert_eq!(outside.count(), 0, "{listed}");
+        assert!(root.join(ORT).join("libonnxruntime.so.1.0.0").is_file());
+    }
+}
