@@ -55,7 +55,7 @@ pub struct Workers {
     wake: Condvar,
     engines: Vec<Mutex<Box<dyn Engine>>>,
     start: Instant,
-    /// Expected time of a run in nanoseconds, a moving average.
+    /// Time that a run takes at least, in nanoseconds, from the runs so far; 0: none yet.
     expected: AtomicU64,
     batches: bool,
     inline: bool,
@@ -237,7 +237,9 @@ impl Workers {
     fn record(&self, rows: usize, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let old = self.expected.load(Ordering::Relaxed);
-        let new = if old == 0 { nanos } else { old - old / 8 + nanos / 8 };
+        // Down at once, up slowly: a run that was slow once must not refuse requests that would be in time. The first
+        // run tells little, for it warms up.
+        let new = if old == 0 { nanos / 4 } else { nanos.min(old.saturating_add(old / 4 + 1)) };
         self.expected.store(new, Ordering::Relaxed);
         self.metrics.ran(rows, took);
     }

@@ -70,7 +70,8 @@ mod tests {
             } else {
                 let factors: Option<u128> = dims.iter().filter(|&&dim| dim != 0)
                     .try_fold(1u128, |product, &dim| u128::try_from(dim).ok().and_then(|dim| product.checked_mul(dim)));
-                prop_assert!(factors.is_none_or(|factors| factors * 8 > isize::MAX as u128));
+                let bytes = factors.and_then(|factors| factors.checked_mul(8));
+                prop_assert!(bytes.is_none_or(|bytes| bytes > isize::MAX as u128));
             }
         }
     }

@@ -1,0 +1,134 @@
+//! A server in process with the fake engine, and small clients for it.
+#![allow(dead_code, missing_docs)]
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use millrace_crds::manifest::Manifest;
+use millrace_server::{
+    engine::{
+        Engine,
+        fake::{FakeEngine, Gate},
+    },
+    grpc::proto::{self, grpc_inference_service_client::GrpcInferenceServiceClient},
+    listen::{self, Wire},
+    replica::Replica,
+    serve,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+pub struct Serving {
+    pub replica: Arc<Replica>,
+    pub address: SocketAddr,
+    _end: watch::Sender<bool>,
+}
+
+pub type Answered = (u16, HeaderMap, String);
+
+pub fn infer_body(row: &[f32]) -> String {
+    serde_json::json!({"id": "7", "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": row}]})
+        .to_string()
+}
+
+async fn send(address: SocketAddr, request: http::request::Builder, body: Bytes) -> (u16, HeaderMap, Bytes) {
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request.body(Full::new(body)).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let _ = address;
+    (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes())
+}
+
+impl Serving {
+    /// `spec` is added to the manifest; the engine answers each request `answers` times.
+    pub async fn start(spec: &str, answers: usize, gate: Gate) -> Self {
+        let text = format!(
+            "apiVersion: millrace.dev/v1alpha1\nkind: InferenceService\nmetadata: {{name: fake, namespace: team}}\nspec:\n  model: {{uri: 's3://models/fake.onnx'}}\n  runtime: {{executionProviders: [CUDA]}}\n{spec}"
+        );
+        let manifest = Manifest::from_yaml(&text).unwrap();
+        let engines: Vec<Box<dyn Engine>> = vec![Box::new(FakeEngine::new(answers, gate))];
+        let (replica, _threads) = serve::build(&manifest, engines, "none", [Duration::ZERO; 2]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (end, ending) = watch::channel(false);
+        let wire = Wire::new(Arc::clone(&replica));
+        tokio::spawn(listen::serve(listener, None, ending, move |request| wire.clone().answer(request)));
+        Self { replica, address, _end: end }
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let request = Request::get(format!("http://{}{path}", self.address));
+        let (status, _, body) = send(self.address, request, Bytes::new()).await;
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> (u16, String) {
+        let request = Request::post(format!("http://{}{path}", self.address));
+        let (status, _, body) = send(self.address, request, Bytes::copy_from_slice(body.as_bytes())).await;
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    pub async fn infer(&self, value: f32) -> Answered {
+        self.spawn_infer(value).await.unwrap()
+    }
+
+    pub fn spawn_infer(&self, value: f32) -> JoinHandle<Answered> {
+        let address = self.address;
+        tokio::spawn(async move {
+            let request = Request::post(format!("http://{address}/v2/models/fake/infer"));
+            let (status, headers, body) = send(address, request, infer_body(&[value, 0.0]).into()).await;
+            (status, headers, String::from_utf8(body.to_vec()).unwrap())
+        })
+    }
+
+    /// Waits for a condition, and fails if it doesn't come.
+    pub async fn until(&self, condition: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it never came");
+    }
+
+    pub async fn grpc(&self) -> GrpcInferenceServiceClient<tonic::transport::Channel> {
+        let endpoint = tonic::transport::Endpoint::new(format!("http://{}", self.address)).unwrap();
+        GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap())
+    }
+
+    pub fn message(&self, model: &str, row: &[f32]) -> proto::ModelInferRequest {
+        proto::ModelInferRequest {
+            model_name: model.to_owned(),
+            id: "7".to_owned(),
+            inputs: vec![proto::model_infer_request::InferInputTensor {
+                name: "x".to_owned(),
+                datatype: "FP32".to_owned(),
+                shape: vec![1, 2],
+                ..Default::default()
+            }],
+            raw_input_contents: vec![row.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()],
+            ..Default::default()
+        }
+    }
+}
+
+/// Sends a row and asks for the answer as raw bytes: gives its JSON and what follows it.
+pub async fn binary_infer(serving: &Serving, row: &[f32; 2]) -> (String, Vec<u8>) {
+    let json = serde_json::json!({
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}],
+        "parameters": {"binary_data_output": true},
+    })
+    .to_string();
+    let request = Request::post(format!("http://{}/v2/models/fake/infer", serving.address))
+        .header("inference-header-content-length", json.len());
+    let body = [json.into_bytes(), row.iter().flat_map(|value| value.to_le_bytes()).collect()].concat();
+    let (status, headers, body) = send(serving.address, request, body.into()).await;
+    assert_eq!(status, 200);
+    let length: usize = headers["inference-header-content-length"].to_str().unwrap().parse().unwrap();
+    (String::from_utf8(body[..length].to_vec()).unwrap(), body[length..].to_vec())
+}

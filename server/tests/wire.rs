@@ -1,0 +1,169 @@
+//! HTTP and gRPC in process, over a real socket, with the fake engine.
+
+mod support;
+
+use millrace_server::{engine::fake::Gate, grpc::proto};
+use serde_json::json;
+use support::{Serving, binary_infer, infer_body};
+
+#[tokio::test]
+async fn the_protocol_over_http() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    for (path, status, says) in [
+        ("/v2", 200, "millrace"),
+        ("/v2/health/live", 200, "true"),
+        ("/v2/health/ready", 200, "true"),
+        ("/v2/models/fake", 200, "FP32"),
+        ("/v2/models/team.fake/versions/1", 200, "team.fake"),
+        ("/v2/models/fake/versions/2", 404, "no version"),
+        ("/v2/models/other", 404, "no model"),
+        ("/v2/models/fake/config", 200, "max_batch_size"),
+        ("/v2/models/fake/ready", 200, "true"),
+        ("/v2/models/stats", 200, "model_stats"),
+        ("/v1/models/fake", 200, "true"),
+        ("/v2/models/fake/infer", 405, "POST"),
+        ("/v2/systemsharedmemory/status", 501, "shared memory"),
+        ("/nowhere", 404, "route"),
+        ("/metrics", 200, "inference_queue_depth"),
+        ("/report", 200, "startedAt"),
+    ] {
+        let (got, text) = serving.get(path).await;
+        assert_eq!(got, status, "{path}: {text}");
+        assert!(text.contains(says), "{path}: {text}");
+    }
+    let (status, text) = serving.post("/v2/models/fake/infer", &infer_body(&[1.0, 2.0])).await;
+    assert_eq!(status, 200);
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["id"], "7");
+    assert_eq!(answer["outputs"][0]["data"], json!([2.0, 3.0]));
+    let (status, text) = serving.post("/v1/models/fake:predict", r#"{"instances": [[1, 2], [3, 4]]}"#).await;
+    assert_eq!((status, &*text), (200, r#"{"predictions":[[2.0,3.0],[4.0,5.0]]}"#));
+    let (_, report) = serving.get("/report").await;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["completed"], &report["inFlight"]), (&json!(2), &json!(0)));
+}
+
+#[tokio::test]
+async fn binary_tensors_both_ways() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    let (head, tail) = binary_infer(&serving, &[1.0, -1.0]).await;
+    assert!(head.contains("binary_data_size"), "{head}");
+    assert_eq!(tail, [2.0f32.to_le_bytes(), 0.0f32.to_le_bytes()].concat());
+}
+
+#[tokio::test]
+async fn bad_input_is_answered_and_nothing_else_suffers() {
+    let serving = Serving::start("  access: {maxRequestBytes: 1000}\n", 1, Gate::default()).await;
+    for (path, body, status) in [
+        ("/v2/models/fake/infer", "{".to_owned(), 400),
+        ("/v2/models/fake/infer", "x".repeat(1001), 413),
+        ("/v2/models/fake/infer", infer_body(&[1.0]), 400),
+        ("/v2/models/nope/infer", infer_body(&[1.0, 2.0]), 404),
+        ("/v2/models/fake/infer", infer_body(&[-1000.0, 0.0]), 500),
+        ("/process", "x".to_owned(), 501),
+        ("/v2/models/fake/infer", infer_body(&[1.0, 2.0]), 200),
+    ] {
+        let (got, text) = serving.post(path, &body).await;
+        assert_eq!(got, status, "{path} {body:.80}: {text}");
+        assert!(status == 200 || serde_json::from_str::<serde_json::Value>(&text).unwrap()["error"].is_string());
+        assert!(!text.contains("secret"), "the engine's words stay inside: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_queues_while_the_engine_works_is_one_batch() {
+    let gate = Gate::default();
+    let serving = Serving::start("  batching: {maxSize: 4, maxQueue: 3}\n", 1, gate.clone()).await;
+    gate.close();
+    let begun = gate.batches().len();
+    let first = serving.spawn_infer(1.0);
+    serving.until(|| gate.batches().len() == begun + 1).await;
+    let rest: Vec<_> = (2u8..5).map(|n| serving.spawn_infer(f32::from(n))).collect();
+    serving.until(|| serving.replica.workers.depth() == 3).await;
+    let (status, headers, _) = serving.infer(9.0).await;
+    assert_eq!(status, 429, "three may wait");
+    assert_eq!(headers["x-not-admitted"], "1");
+    assert_eq!(headers["retry-after"], "1");
+    gate.open();
+    for (task, value) in std::iter::once(first).chain(rest).zip([2.0, 3.0, 4.0, 5.0]) {
+        let (status, _, text) = task.await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &answer["outputs"][0]["data"][0]), (200, &json!(value)), "each gets its own rows");
+    }
+    assert_eq!(gate.batches()[begun..], [1, 3]);
+}
+
+#[tokio::test]
+async fn a_deadline_is_kept_and_a_client_that_left_never_runs() {
+    let gate = Gate::default();
+    let serving = Serving::start("  access: {timeout: 200ms}\n", 1, gate.clone()).await;
+    gate.close();
+    let begun = gate.batches().len();
+    let stuck = serving.spawn_infer(1.0);
+    serving.until(|| gate.batches().len() == begun + 1).await;
+    let left = serving.spawn_infer(2.0);
+    serving.until(|| serving.replica.workers.depth() == 1).await;
+    left.abort();
+    assert_eq!(stuck.await.unwrap().0, 504);
+    serving.until(|| serving.replica.door.in_flight() == 0).await;
+    gate.open();
+    assert_eq!(serving.infer(3.0).await.0, 200);
+    assert_eq!(gate.batches()[begun..], [1, 1], "the one that left is not among them");
+}
+
+#[tokio::test]
+async fn a_drain_refuses_what_is_new_and_finishes_what_it_has() {
+    let gate = Gate::default();
+    let serving = Serving::start("", 1, gate.clone()).await;
+    gate.close();
+    let begun = gate.batches().len();
+    let inside = serving.spawn_infer(1.0);
+    serving.until(|| gate.batches().len() == begun + 1).await;
+    serving.replica.door.close();
+    let (status, headers, _) = serving.infer(2.0).await;
+    assert_eq!((status, &headers["x-not-admitted"]), (503, &"1".parse().unwrap()));
+    gate.open();
+    assert_eq!(inside.await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn the_protocol_over_grpc_on_the_same_port() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    let mut client = serving.grpc().await;
+    assert!(client.server_ready(proto::ServerReadyRequest {}).await.unwrap().into_inner().ready);
+    let answer = client.model_infer(serving.message("fake", &[1.0, 2.0])).await.unwrap().into_inner();
+    assert_eq!(answer.raw_output_contents[0], [2.0f32.to_le_bytes(), 3.0f32.to_le_bytes()].concat());
+    assert_eq!(answer.id, "7");
+    let mut both = serving.message("fake", &[1.0, 2.0]);
+    both.inputs[0].contents = Some(proto::InferTensorContents::default());
+    for (message, code) in [
+        (serving.message("nope", &[1.0, 2.0]), tonic::Code::NotFound),
+        (serving.message("fake", &[1.0]), tonic::Code::InvalidArgument),
+        (both, tonic::Code::InvalidArgument),
+        (serving.message("fake", &[-1000.0, 0.0]), tonic::Code::Internal),
+    ] {
+        let status = client.model_infer(message).await.unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+    }
+    serving.replica.door.close();
+    let status = client.model_infer(serving.message("fake", &[1.0, 2.0])).await.unwrap_err();
+    assert_eq!((status.code(), status.metadata().get("x-not-admitted").is_some()), (tonic::Code::Unavailable, true));
+}
+
+#[tokio::test]
+async fn several_answers_to_one_request_are_streamed() {
+    let serving = Serving::start("", 3, Gate::default()).await;
+    let mut client = serving.grpc().await;
+    let messages = vec![serving.message("fake", &[1.0, 2.0]), serving.message("fake", &[1.0])];
+    let mut stream = client.model_stream_infer(tokio_stream::iter(messages)).await.unwrap().into_inner();
+    let mut firsts = Vec::new();
+    let mut errors = Vec::new();
+    while let Some(answer) = stream.message().await.unwrap() {
+        match answer.infer_response {
+            Some(response) => firsts.push(response.raw_output_contents[0][..4].to_vec()),
+            None => errors.push(answer.error_message),
+        }
+    }
+    assert_eq!(firsts, [2.0f32, 3.0, 4.0].map(|value| value.to_le_bytes().to_vec()));
+    assert_eq!(errors.len(), 1, "a bad request of a stream gets its own error: {errors:?}");
+}
