@@ -96,7 +96,7 @@ pub fn decide(now: f64, fleet: &Fleet) -> Vec<Decision> {
     // A round gives each at most one, so that none takes all that is left; who waits at zero comes first.
     let mut turns: Vec<usize> = (0..drafts.len()).collect();
     turns.sort_by_key(|index| drafts[*index].total() > 0);
-    while turns.iter().fold(false, |any, index| raise::one(&mut drafts[*index], &mut room) || any) {}
+    while turns.iter().filter(|index| raise::one(&mut drafts[**index], &mut room)).count() > 0 {}
     drafts.into_iter().map(finish).collect()
 }
 

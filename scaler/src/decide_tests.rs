@@ -72,7 +72,9 @@ fn zero_needs_fresh_proof_and_a_proven_revision() {
 fn without_metrics_nothing_goes_down_and_the_floor_still_holds() {
     let mut service = service("s");
     service.replicas.insert(slot("r1", ONPREM), ready(3));
-    for signals in [None, Some(Signals { complete: false, ..load(0.0) }), Some(load(f64::NAN)), Some(load(f64::INFINITY))] {
+    for signals in
+        [None, Some(Signals { complete: false, ..load(0.0) }), Some(load(f64::NAN)), Some(load(f64::INFINITY))]
+    {
         service.signals = signals;
         assert_eq!(outcome(&service), (3, 0));
     }
@@ -129,7 +131,10 @@ fn no_room_is_said_with_counts() {
     assert_eq!(decision.cause, Cause::NoRoom);
     let reason = decision.outcome.reason();
     assert!(matches!(decision.outcome, Outcome::Hold { .. }));
-    assert!(reason.ends_with("; no room: l40s-onprem (on premises) 0 of 4 free, h100-cloud (cloud) quota 0 of 0 H100 used"), "{reason}");
+    assert!(
+        reason.ends_with("; no room: l40s-onprem (on premises) 0 of 4 free, h100-cloud (cloud) quota 0 of 0 H100 used"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -330,5 +335,9 @@ fn a_pool_with_unknown_capacity_gets_nothing() {
     service.replicas.remove(&slot("r1", CLOUD));
     fleet.services = vec![service];
     let decision = decide(NOW, &fleet).remove(0);
-    assert!(decision.outcome.reason().contains("h100-cloud (cloud) is being prepared"), "{}", decision.outcome.reason());
+    assert!(
+        decision.outcome.reason().contains("h100-cloud (cloud) is being prepared"),
+        "{}",
+        decision.outcome.reason()
+    );
 }

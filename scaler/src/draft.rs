@@ -157,7 +157,12 @@ impl<'a> Draft<'a> {
         let lone = self.speeds.values().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
         let profile = Profile { fixed: lone, per_row: 0.0, measured: false };
-        Ability { rate, lone, start: self.hold, objective: Some(profile.objective_or_default(self.service.plan.objective)) }
+        Ability {
+            rate,
+            lone,
+            start: self.hold,
+            objective: Some(profile.objective_or_default(self.service.plan.objective)),
+        }
     }
 
     /// Adds one replica.

@@ -68,14 +68,16 @@ fn trim_cost(draft: &mut Draft<'_>) {
 /// Replicas of a revision that gets no requests and won't.
 fn retire(draft: &mut Draft<'_>) {
     let (serving, newest) = (draft.serving(), &draft.service.plan.revisions.newest);
-    let old = draft.targets.iter().filter(|(slot, target)| {
-        **target > 0 && slot.revision != *serving && slot.revision != *newest
-    });
+    let old = draft
+        .targets
+        .iter()
+        .filter(|(slot, target)| **target > 0 && slot.revision != *serving && slot.revision != *newest);
     let old: Vec<(Slot, u32)> = old.map(|(slot, target)| (slot.clone(), *target)).collect();
     for (slot, target) in old {
         let moved = draft.service.plan.revisions.serving.is_some();
         let gone = &slot.revision;
-        let why = if moved { format!("requests go to {serving}; {gone} retires") } else { format!("{gone} is superseded") };
+        let why =
+            if moved { format!("requests go to {serving}; {gone} retires") } else { format!("{gone} is superseded") };
         draft.lower(&slot, target);
         draft.because(Cause::Retire, why);
         // The load that those replicas carried is on the new revision from now on.

@@ -108,7 +108,8 @@ fn each(service: &Service, pool: &PoolName) -> u64 {
 
 /// What every service holds on each pool, with each slot's target in place of what is asked for.
 fn used(fleet: &Fleet, targets: &[BTreeMap<Slot, u32>]) -> BTreeMap<PoolName, u64> {
-    let mut used: BTreeMap<PoolName, u64> = fleet.pools.iter().map(|(name, pool): (_, &Pool)| (name.clone(), pool.others)).collect();
+    let mut used: BTreeMap<PoolName, u64> =
+        fleet.pools.iter().map(|(name, pool): (_, &Pool)| (name.clone(), pool.others)).collect();
     for (service, targets) in fleet.services.iter().zip(targets) {
         for (slot, count) in &service.replicas {
             let asked = Count { desired: targets[slot], ..count.clone() };
@@ -291,7 +292,8 @@ impl Life {
         let before = self.service.replicas.clone();
         self.service.memory.record(now, &before, &decision);
         let targets = after(&self.service, &decision);
-        let change: i64 = targets.iter().map(|(slot, target)| i64::from(*target) - i64::from(before[slot].desired)).sum();
+        let change: i64 =
+            targets.iter().map(|(slot, target)| i64::from(*target) - i64::from(before[slot].desired)).sum();
         if change != 0 {
             self.changes.push((now, change, decision.need));
         }
@@ -299,7 +301,12 @@ impl Life {
             let born = self.born.entry(slot.clone()).or_insert_with(|| vec![0.0; count.ready as usize]);
             born.resize(targets[slot] as usize, now);
             let starting: Vec<f64> = born.iter().copied().filter(|born| now - born < start).collect();
-            *count = Count { desired: targets[slot], ready: targets[slot] - starting.len() as u32, starting, ..Count::default() };
+            *count = Count {
+                desired: targets[slot],
+                ready: targets[slot] - starting.len() as u32,
+                starting,
+                ..Count::default()
+            };
         }
     }
 }

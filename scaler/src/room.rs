@@ -120,7 +120,9 @@ impl<'a> Room<'a> {
         }
         let cost = pool.replica_cost();
         let within = |spent: Option<&f64>, cap: f64| cost >= 0.0 && spent.copied().unwrap_or(0.0) + cost <= cap + 1e-9;
-        if let Some(cap) = tenant.max_hourly_cost.filter(|cap| !within(self.tenant_cost.get(&service.plan.tenant), *cap)) {
+        if let Some(cap) =
+            tenant.max_hourly_cost.filter(|cap| !within(self.tenant_cost.get(&service.plan.tenant), *cap))
+        {
             return Err(Block::TenantCost(cap));
         }
         let bound = service.plan.max_hourly_cost;

@@ -172,7 +172,12 @@ impl State {
     }
 
     /// Forgets reporters and services that are gone.
-    pub fn retain(&mut self, gateways: &BTreeSet<Reporter>, servers: &BTreeSet<Reporter>, services: &BTreeSet<ServiceId>) {
+    pub fn retain(
+        &mut self,
+        gateways: &BTreeSet<Reporter>,
+        servers: &BTreeSet<Reporter>,
+        services: &BTreeSet<ServiceId>,
+    ) {
         self.gateways.retain(|gateway, _| gateways.contains(gateway));
         self.servers.retain(|server, _| servers.contains(server));
         self.traffic.retain(|service, _| services.contains(service));

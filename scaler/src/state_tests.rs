@@ -8,7 +8,8 @@ fn id() -> ServiceId {
 }
 
 fn report(started_at: f64, arrivals: u64, idle_seconds: Option<f64>) -> GatewaySample {
-    let service = ServiceSample { service: id(), arrivals, idle_seconds, latency: vec![0, 0, 0], ..ServiceSample::default() };
+    let service =
+        ServiceSample { service: id(), arrivals, idle_seconds, latency: vec![0, 0, 0], ..ServiceSample::default() };
     GatewaySample { started_at, generation: 1, services: vec![service] }
 }
 
@@ -74,7 +75,10 @@ fn a_gateway_that_left_has_been_heard() {
 fn a_gateway_without_a_route_proves_nothing() {
     let mut state = State::new(&BOUNDS);
     state.hear_gateway(1_000.0, &"g1".into(), &report(0.0, 5, Some(90.0)));
-    for sample in [GatewaySample { generation: 0, ..report(0.0, 0, None) }, GatewaySample { generation: 3, ..GatewaySample::default() }] {
+    for sample in [
+        GatewaySample { generation: 0, ..report(0.0, 0, None) },
+        GatewaySample { generation: 3, ..GatewaySample::default() },
+    ] {
         state.hear_gateway(1_000.0, &"g2".into(), &sample);
         let heard = signals(&state, 1_000.0, &["g1", "g2"]).unwrap();
         assert_eq!((heard.complete, heard.idle_for), (false, None));

@@ -1,8 +1,8 @@
 //! Fleets for tests.
 
 use crate::{
-    Bounds, Capacity, Count, Decision, Fleet, Objective, Outcome, Pool, PoolPlan, Profile, Revision, Revisions, Service,
-    ServiceId, ServicePlan, Signals, Slot, Tenant, decide,
+    Bounds, Capacity, Count, Decision, Fleet, Objective, Outcome, Pool, PoolPlan, Profile, Revision, Revisions,
+    Service, ServiceId, ServicePlan, Signals, Slot, Tenant, decide,
 };
 use std::collections::BTreeMap;
 
@@ -63,7 +63,14 @@ pub fn ready(replicas: u32) -> Count {
 
 /// Steady traffic.
 pub fn load(rate: f64) -> Signals {
-    Signals { complete: true, arrivals_short: rate, arrivals_long: rate, arrivals_peak: rate, queued: Some(0), ..Signals::default() }
+    Signals {
+        complete: true,
+        arrivals_short: rate,
+        arrivals_long: rate,
+        arrivals_peak: rate,
+        queued: Some(0),
+        ..Signals::default()
+    }
 }
 
 /// A fleet of these services.

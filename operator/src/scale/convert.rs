@@ -18,6 +18,7 @@ pub fn gateway(report: &GatewayReport) -> GatewaySample {
 
 /// A server's report.
 pub fn server(report: &ServerReport) -> ServerSample {
-    let batches = report.batches.iter().map(|batch| BatchSample { size: batch.size, count: batch.count, seconds: batch.seconds });
+    let batches =
+        report.batches.iter().map(|batch| BatchSample { size: batch.size, count: batch.count, seconds: batch.seconds });
     ServerSample { started_at: report.started_at, queue_depth: report.queue_depth, batches: batches.collect() }
 }

@@ -4,9 +4,7 @@ use super::{nodes, ownership, pods};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, core::v1::Pod};
 use kube::ResourceExt;
 use millrace_crds::{AcceleratorPool, Money, Tenant as TenantObject};
-use millrace_scaler::{
-    Accelerator, Fleet, Pool, PoolName, Service, ServiceId, ServicePlan, Slot, Tenant, TenantName,
-};
+use millrace_scaler::{Accelerator, Fleet, Pool, PoolName, Service, ServiceId, ServicePlan, Slot, Tenant, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,7 +64,8 @@ impl Deployed {
 
 /// The fleet, still without signals, profiles and memories.
 pub fn draw(seen: &Seen) -> Fleet {
-    let mut services: BTreeMap<&ServiceId, Service> = seen.plans.iter().map(|(id, plan)| (id, service(id, plan))).collect();
+    let mut services: BTreeMap<&ServiceId, Service> =
+        seen.plans.iter().map(|(id, plan)| (id, service(id, plan))).collect();
     let mut fleet = Fleet {
         pools: seen.pools.iter().map(|pool| (PoolName(pool.name_any()), describe(pool, &seen.nodes))).collect(),
         tenants: seen.tenants.iter().map(|tenant| (TenantName(tenant.name_any()), limits(tenant))).collect(),

@@ -34,7 +34,9 @@ fn pool(extra: Value) -> Arc<AcceleratorPool> {
         "region": "eu", "hourlyCost": {"amount": "0.90"}, "nodeSelector": {"gpu": "L40S"},
     });
     spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    object(json!({"apiVersion": "millrace.dev/v1alpha1", "kind": "AcceleratorPool", "metadata": {"name": "p"}, "spec": spec}))
+    object(
+        json!({"apiVersion": "millrace.dev/v1alpha1", "kind": "AcceleratorPool", "metadata": {"name": "p"}, "spec": spec}),
+    )
 }
 
 fn deployment(service: &str, pool: &str, replicas: u32) -> Deployed {
@@ -56,7 +58,11 @@ fn seen() -> Seen {
         tenant_of: BTreeMap::from([("n".to_owned(), "t".into())]),
         deployments: vec![deployment("s", "p", 3)],
         pods: Vec::new(),
-        nodes: vec![node("gpu-0", "True", false, "4"), node("gpu-1", "True", true, "4"), node("gpu-2", "False", false, "4")],
+        nodes: vec![
+            node("gpu-0", "True", false, "4"),
+            node("gpu-1", "True", true, "4"),
+            node("gpu-2", "False", false, "4"),
+        ],
         pools: vec![pool(json!({}))],
         tenants: vec![object(json!({
             "apiVersion": "millrace.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "t"},
@@ -72,7 +78,11 @@ fn ready() -> Value {
 #[test]
 fn pods_are_counted_in_their_slot() {
     let mut seen = seen();
-    seen.pods = vec![pod(Some("s"), "p", ready()), pod(Some("s"), "p", json!({})), pod(Some("s"), "p", json!({"phase": "Failed"}))];
+    seen.pods = vec![
+        pod(Some("s"), "p", ready()),
+        pod(Some("s"), "p", json!({})),
+        pod(Some("s"), "p", json!({"phase": "Failed"})),
+    ];
     let fleet = draw(&seen);
     let count = fleet.services[0].replicas.values().next().unwrap();
     assert_eq!((count.desired, count.ready, count.starting.len()), (3, 1, 1));

@@ -24,9 +24,12 @@ pub fn replicas_taken(deployment: &Deployment) -> bool {
 }
 
 fn owners(deployment: &Deployment) -> impl Iterator<Item = &ManagedFieldsEntry> {
-    deployment.metadata.managed_fields.iter().flatten().filter(|entry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
-    })
+    deployment
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some()))
 }
 
 #[cfg(test)]

@@ -82,9 +82,10 @@ pub fn address(pod: &Pod) -> Option<IpAddr> {
 /// Whether a container of it runs: then a gateway may hold requests, ready or not, terminating or not.
 pub fn runs(pod: &Pod) -> bool {
     let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    statuses.into_iter().flatten().any(|container| {
-        container.state.as_ref().is_some_and(|state| state.running.is_some())
-    })
+    statuses
+        .into_iter()
+        .flatten()
+        .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
 /// Whether none of its containers was ever restarted.
@@ -120,10 +121,19 @@ mod tests {
         let at = 1_767_225_610.0;
         for (value, expected) in [
             (json!({"metadata": made}), Stage::Starting(at)),
-            (json!({"metadata": made, "status": {"conditions": condition("Ready", "True", "")}}), Stage::Ready { since: at, made: at }),
+            (
+                json!({"metadata": made, "status": {"conditions": condition("Ready", "True", "")}}),
+                Stage::Ready { since: at, made: at },
+            ),
             (json!({"metadata": made, "status": {"conditions": condition("Ready", "False", "")}}), Stage::Starting(at)),
-            (json!({"metadata": made, "status": {"conditions": condition("PodScheduled", "False", "Unschedulable")}}), Stage::Unschedulable(at)),
-            (json!({"metadata": made, "status": {"conditions": condition("PodScheduled", "False", "SchedulingGated")}}), Stage::Starting(at)),
+            (
+                json!({"metadata": made, "status": {"conditions": condition("PodScheduled", "False", "Unschedulable")}}),
+                Stage::Unschedulable(at),
+            ),
+            (
+                json!({"metadata": made, "status": {"conditions": condition("PodScheduled", "False", "SchedulingGated")}}),
+                Stage::Starting(at),
+            ),
             (json!({"metadata": made, "status": {"phase": "Failed"}}), Stage::Gone),
             (json!({"metadata": leaving, "spec": {"nodeName": "n", "containers": []}}), Stage::Terminating),
             (json!({"metadata": leaving}), Stage::Gone),

@@ -9,9 +9,7 @@ use super::{ScaleContext, convert};
 use anyhow::Result;
 use futures::StreamExt;
 use millrace_crds::report::LATENCY_BOUNDS;
-use millrace_scaler::{
-    Accelerator, Decision, Fleet, Outcome, Replica, Reporter, ServiceId, State, View, decide,
-};
+use millrace_scaler::{Accelerator, Decision, Fleet, Outcome, Replica, Reporter, ServiceId, State, View, decide};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -132,7 +130,9 @@ impl Scaling {
             reporters.targets.extend(pods::address(pod).map(|address| (Target::Gateway(reporter), address)));
         }
         for pod in seen.pods.iter().filter(|pod| matches!(pods::stage(pod), Stage::Ready { .. })) {
-            let (Some(reporter), Some((service, slot))) = (pods::reporter(pod), pods::slot(pod.as_ref())) else { continue };
+            let (Some(reporter), Some((service, slot))) = (pods::reporter(pod), pods::slot(pod.as_ref())) else {
+                continue;
+            };
             let Some(pool) = fleet.pools.get(&slot.pool) else { continue };
             let accelerator: Accelerator = pool.accelerator.clone();
             reporters.servers.entry(service.clone()).or_default().insert(reporter.clone());
@@ -150,7 +150,9 @@ impl Scaling {
         const FRESH: f64 = 60.0;
         for pod in &seen.pods {
             let Stage::Ready { since, made } = pods::stage(pod) else { continue };
-            let (Some(reporter), Some((service, slot))) = (pods::reporter(pod), pods::slot(pod.as_ref())) else { continue };
+            let (Some(reporter), Some((service, slot))) = (pods::reporter(pod), pods::slot(pod.as_ref())) else {
+                continue;
+            };
             let first = seen.plans.contains_key(&service) && self.timed.insert(reporter);
             if first && now - since < FRESH && pods::never_restarted(pod) {
                 self.state.memory(&service).note_start(&slot.pool, since - made);
@@ -179,7 +181,8 @@ impl Scaling {
     /// Writes; what goes down goes first. Gives the services of which a write failed.
     async fn write(&mut self, all: Vec<Write>) -> BTreeSet<ServiceId> {
         let mut failed = BTreeSet::new();
-        let (up, rest): (Vec<Write>, Vec<Write>) = all.into_iter().partition(|write| write.direction == Ordering::Greater);
+        let (up, rest): (Vec<Write>, Vec<Write>) =
+            all.into_iter().partition(|write| write.direction == Ordering::Greater);
         for batch in [rest, up] {
             let client = &self.context.client;
             let calls = batch.into_iter().map(|write| async move { (apply(client, &write).await, write) });

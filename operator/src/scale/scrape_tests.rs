@@ -53,7 +53,9 @@ async fn reporter(authority: &Authority, signer: &Authority, name: &str, body: &
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(stream) = acceptor.accept(stream).await else { continue };
-            let answer = service_fn(move |_| async move { Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from(body)))) });
+            let answer = service_fn(move |_| async move {
+                Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from(body))))
+            });
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
         }
     });

@@ -40,7 +40,8 @@ fn without_a_decision_nothing_is_written() {
 #[test]
 fn the_last_write_counts_until_the_store_has_caught_up() {
     let mut written = Written::default();
-    let write = Write { service: ServiceId::new("n", "s"), name: "a".into(), replicas: 3, direction: Ordering::Greater };
+    let write =
+        Write { service: ServiceId::new("n", "s"), name: "a".into(), replicas: 3, direction: Ordering::Greater };
     written.note(&write, 9);
     let mut seen = [deployed("a", "p", 1, false), deployed("b", "p", 1, false)];
     written.overlay(&mut seen);
@@ -56,9 +57,11 @@ fn the_last_write_counts_until_the_store_has_caught_up() {
 /// What the API server is sent: a forced apply on `/scale` by the scale manager.
 #[tokio::test]
 async fn the_write_is_a_forced_apply_on_scale() {
-    let (service, mut handle) = tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
+    let (service, mut handle) =
+        tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
     let client = kube::Client::new(service, "default");
-    let write = Write { service: ServiceId::new("n", "s"), name: "s-r-p".into(), replicas: 0, direction: Ordering::Equal };
+    let write =
+        Write { service: ServiceId::new("n", "s"), name: "s-r-p".into(), replicas: 0, direction: Ordering::Equal };
     let server = tokio::spawn(async move {
         let (request, send) = handle.next_request().await.unwrap();
         let answer = r#"{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"s-r-p","resourceVersion":"42"},"spec":{"replicas":0}}"#;
