@@ -39,15 +39,33 @@ pub enum ApplyError {
 }
 
 /// What an object of a kind needs so that it can be applied.
-pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned {}
-impl<K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned> Child for K {}
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+impl<K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned> Child
+    for K
+{
+}
 
 /// Writes what differs, then removes what isn't wanted any more.
 ///
 /// # Errors
 /// The first write that fails; what was written stays, and the next attempt goes on from there.
-pub async fn apply(client: &Client, objects: Objects<Desired>, observed: &Observed) -> Result<Objects<Applied>, ApplyError> {
-    let Objects { controller_revisions, config_maps, network_policies, services, budgets, deployments, stage: PhantomData } = objects;
+pub async fn apply(
+    client: &Client,
+    objects: Objects<Desired>,
+    observed: &Observed,
+) -> Result<Objects<Applied>, ApplyError> {
+    let Objects {
+        controller_revisions,
+        config_maps,
+        network_policies,
+        services,
+        budgets,
+        deployments,
+        stage: PhantomData,
+    } = objects;
     let live = &observed.owned;
     let applied = Objects {
         controller_revisions: all(client, controller_revisions, &live.controller_revisions).await?,
@@ -76,21 +94,23 @@ async fn all<K: Child>(client: &Client, desired: Vec<K>, live: &[Arc<K>]) -> Res
 
 /// Looks at the object as it is now, and writes it if nobody else's is in the way. The look is not from the index: on a
 /// stale one, a Deployment that the scaler has just taken over would be set back to zero.
-async fn write<K: Child>(client: &Client, mut object: K) -> Result<K, ApplyError> {
+async fn write<K: Child>(client: &Client, object: K) -> Result<K, ApplyError> {
     let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
     let failed = |source: kube::Error| ApplyError::Api { what: format!("{kind} {name}"), source: Box::new(source) };
     let api = Api::<K>::namespaced(client.clone(), object.meta().namespace.as_deref().unwrap_or_default());
-    let mut fresh = Value::Null;
+    let mut body = json(&object);
     if let Some(now) = api.get_opt(&name).await.map_err(failed)? {
         if foreign(&now, &object) {
             return Err(ApplyError::Foreign { kind: kind.clone(), name: name.clone() });
         }
-        object.meta_mut().resource_version.clone_from(&now.meta().resource_version);
-        fresh = json(&now);
-    }
-    let mut body = json(&object);
-    if taken_over(&fresh) {
-        body.pointer_mut("/spec").and_then(Value::as_object_mut).map(|spec| spec.remove("replicas"));
+        let fresh = json(&now);
+        if taken_over(&fresh) {
+            body.pointer_mut("/spec").and_then(Value::as_object_mut).map(|spec| spec.remove("replicas"));
+        }
+        if covers(&fresh, &body) {
+            return Ok(now);
+        }
+        body["metadata"]["resourceVersion"] = now.resource_version().into();
     }
     let params = PatchParams::apply(labels::FIELD_MANAGER).force();
     tracing::info!(kind, name, "apply");
@@ -99,7 +119,8 @@ async fn write<K: Child>(client: &Client, mut object: K) -> Result<K, ApplyError
 
 /// Whether a live object, as JSON, is a Deployment whose number of replicas is the scaler's.
 fn taken_over(live: &Value) -> bool {
-    live["kind"] == "Deployment" && serde_json::from_value::<Deployment>(live.clone()).is_ok_and(|deployment| replicas_taken(&deployment))
+    live["kind"] == "Deployment"
+        && serde_json::from_value::<Deployment>(live.clone()).is_ok_and(|deployment| replicas_taken(&deployment))
 }
 
 /// Whether a live object isn't ours to write: it has another owner than the one that we would give it, or no label of ours.
@@ -113,9 +134,23 @@ fn foreign<K: Resource>(live: &K, desired: &K) -> bool {
 
 /// Removes what the service owns and no longer wants.
 async fn prune(client: &Client, applied: &Objects<Applied>, observed: &Observed) -> Result<(), ApplyError> {
-    let Objects { controller_revisions, config_maps, network_policies, services, budgets, deployments, stage: PhantomData } = applied;
-    let Owned { config_maps: maps, controller_revisions: revisions, deployments: live, services: names, budgets: limits, network_policies: policies } =
-        &observed.owned;
+    let Objects {
+        controller_revisions,
+        config_maps,
+        network_policies,
+        services,
+        budgets,
+        deployments,
+        stage: PhantomData,
+    } = applied;
+    let Owned {
+        config_maps: maps,
+        controller_revisions: revisions,
+        deployments: live,
+        services: names,
+        budgets: limits,
+        network_policies: policies,
+    } = &observed.owned;
     let idle: Vec<_> = live.iter().filter(|deployment| is_idle(deployment, observed)).cloned().collect();
     rest(client, deployments, &idle).await?;
     rest(client, budgets, limits).await?;
@@ -134,7 +169,9 @@ fn is_idle(deployment: &Deployment, observed: &Observed) -> bool {
 }
 
 async fn rest<K: Child>(client: &Client, wanted: &[K], live: &[Arc<K>]) -> Result<(), ApplyError> {
-    for gone in live.iter().filter(|live| live.meta().deletion_timestamp.is_none() && !wanted.iter().any(|object| object.name_any() == live.name_any())) {
+    for gone in live.iter().filter(|live| {
+        live.meta().deletion_timestamp.is_none() && !wanted.iter().any(|object| object.name_any() == live.name_any())
+    }) {
         let (kind, name) = (K::kind(&()).into_owned(), gone.name_any());
         let api = Api::<K>::namespaced(client.clone(), gone.meta().namespace.as_deref().unwrap_or_default());
         let exactly = Preconditions { uid: gone.uid(), resource_version: gone.resource_version() };
@@ -165,9 +202,9 @@ fn json<K: Serialize>(object: &K) -> Value {
 pub fn covers(live: &Value, desired: &Value) -> bool {
     match (live, desired) {
         (_, Value::Null) => true,
-        (Value::Object(live), Value::Object(desired)) => {
-            desired.iter().all(|(key, wanted)| live.get(key).map_or_else(|| is_nothing(wanted), |live| covers(live, wanted)))
-        }
+        (Value::Object(live), Value::Object(desired)) => desired
+            .iter()
+            .all(|(key, wanted)| live.get(key).map_or_else(|| is_nothing(wanted), |live| covers(live, wanted))),
         (Value::Array(live), Value::Array(desired)) => {
             live.len() == desired.len() && live.iter().zip(desired).all(|(live, wanted)| covers(live, wanted))
         }

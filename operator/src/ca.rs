@@ -44,7 +44,9 @@ impl Keeper {
         if kept.as_ref() != Some(&authority) {
             self.write(&name, "Opaque", authority.data()).await?;
         }
-        for (suffix, host) in [("gateway-tls", "gateway.millrace.internal"), ("operator-tls", "operator.millrace.internal")] {
+        for (suffix, host) in
+            [("gateway-tls", "gateway.millrace.internal"), ("operator-tls", "operator.millrace.internal")]
+        {
             let name = format!("{}-{suffix}", self.release);
             let kept = self.read(&name).await?.and_then(|data| Leaf::from_data(&data));
             let leaf = Leaf::renew(kept.clone(), &authority, host, now)?;
@@ -52,7 +54,8 @@ impl Keeper {
                 self.write(&name, "kubernetes.io/tls", leaf.data()).await?;
             }
             if suffix == "operator-tls" {
-                let identity = Identity::from_pem(leaf.certificate.as_bytes(), leaf.key.as_bytes(), leaf.bundle.as_bytes())?;
+                let identity =
+                    Identity::from_pem(leaf.certificate.as_bytes(), leaf.key.as_bytes(), leaf.bundle.as_bytes())?;
                 self.identity.store(Some(Arc::new(identity)));
             }
         }
@@ -66,7 +69,8 @@ impl Keeper {
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let secret = secrets.get_opt(name).await.with_context(|| format!("Secret {name} can't be read"))?;
         let text = |bytes: ByteString| String::from_utf8(bytes.0).unwrap_or_default();
-        Ok(secret.map(|secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value))).collect()))
+        Ok(secret
+            .map(|secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value))).collect()))
     }
 
     async fn write(&self, name: &str, kind: &str, data: BTreeMap<String, String>) -> Result<()> {
@@ -82,7 +86,10 @@ impl Keeper {
         };
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let params = PatchParams::apply(labels::FIELD_MANAGER).force();
-        secrets.patch(name, &params, &Patch::Apply(&secret)).await.with_context(|| format!("Secret {name} can't be written"))?;
+        secrets
+            .patch(name, &params, &Patch::Apply(&secret))
+            .await
+            .with_context(|| format!("Secret {name} can't be written"))?;
         tracing::info!(name, "certificates renewed");
         Ok(())
     }

@@ -96,7 +96,9 @@ pub async fn run(
 async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let Ok(service) = &guard.0 else { return Ok(unreadable(&guard, &context)) };
     let (started, now) = (Instant::now(), Timestamp::now());
-    let observed = observe(&context.client, &context.index, Arc::new(service.clone()), now).await.map_err(|error| Error::Observe(Box::new(error)))?;
+    let observed = observe(&context.client, &context.index, Arc::new(service.clone()), now)
+        .await
+        .map_err(|error| Error::Observe(Box::new(error)))?;
     let planned = plan(&observed, &context.settings);
     let done = carry_out(planned, &observed, &context).await?;
     let status = tell(&done, &observed, &context, now);
@@ -168,7 +170,12 @@ fn next(observed: &Observed) -> Action {
 /// A service that this release can't read: what runs goes on.
 fn unreadable(guard: &Guarded, context: &Context) -> Action {
     let error = guard.0.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(namespace = guard.namespace(), name = guard.name_any(), error, "an InferenceService can't be read by this release");
+    tracing::warn!(
+        namespace = guard.namespace(),
+        name = guard.name_any(),
+        error,
+        "an InferenceService can't be read by this release"
+    );
     context.metrics.reconciled("service", "refused");
     Action::await_change()
 }
@@ -190,7 +197,9 @@ fn wait_after(failures: u32) -> Duration {
 
 /// Forgets failures of what went well, and everything of what is gone.
 fn settle(context: &Context, ended: Result<(ObjectRef<Guarded>, Action), controller::Error<Error, watcher::Error>>) {
-    let forget = |object: &ObjectRef<Guarded>| _ = context.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+    let forget = |object: &ObjectRef<Guarded>| {
+        _ = context.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(object)
+    };
     match ended {
         Ok((object, _)) => forget(&object),
         Err(controller::Error::ObjectNotFound(gone)) => {

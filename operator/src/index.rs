@@ -10,7 +10,7 @@ use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, metadata_watcher, watcher as watch};
+use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
 use millrace_crds::{AcceleratorPool, InferenceService, Tenant, labels};
 use serde::de::DeserializeOwned;
@@ -71,14 +71,27 @@ pub type Watches = future::BoxFuture<'static, ()>;
 
 /// Starts an index. It is empty until its watches run.
 #[must_use]
-pub fn index(client: &Client, namespace: &str, triggers: &Triggers, ca: Arc<ArcSwapOption<String>>) -> (Index, Watches) {
+pub fn index(
+    client: &Client,
+    namespace: &str,
+    triggers: &Triggers,
+    ca: Arc<ArcSwapOption<String>>,
+) -> (Index, Watches) {
     let mut watches: Vec<Watches> = Vec::new();
     let ours = || watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
     let of_release = watcher::Config::default().labels(&format!("{}={}", labels::COMPONENT, labels::COMPONENT_GATEWAY));
-    let servers = ours().labels(&format!("{}={},{}={}", labels::MANAGED_BY, labels::MANAGER, labels::COMPONENT, labels::COMPONENT_SERVER));
-    let on_spec = changed::<AcceleratorPool>(triggers.all.clone(), |pool| pool.meta().generation.unwrap_or(0).to_string());
+    let servers = ours().labels(&format!(
+        "{}={},{}={}",
+        labels::MANAGED_BY,
+        labels::MANAGER,
+        labels::COMPONENT,
+        labels::COMPONENT_SERVER
+    ));
+    let on_spec =
+        changed::<AcceleratorPool>(triggers.all.clone(), |pool| pool.meta().generation.unwrap_or(0).to_string());
     let on_tenant = changed::<Tenant>(triggers.all.clone(), |tenant| tenant.meta().generation.unwrap_or(0).to_string());
-    let on_namespace = changed::<PartialObjectMeta<Namespace>>(triggers.all.clone(), |namespace| format!("{:?}", namespace.labels()));
+    let on_namespace =
+        changed::<PartialObjectMeta<Namespace>>(triggers.all.clone(), |namespace| format!("{:?}", namespace.labels()));
     let (tenants, pools) = (triggers.tenants.clone(), triggers.pools.clone());
     let on_labels = move |namespace: &PartialObjectMeta<Namespace>| {
         on_namespace(namespace);
@@ -93,13 +106,25 @@ pub fn index(client: &Client, namespace: &str, triggers: &Triggers, ca: Arc<ArcS
     let index = Index {
         pools: reflect(guarded(Api::all(client.clone())), on_spec, &mut watches),
         tenants: reflect(guarded(Api::all(client.clone())), on_tenant, &mut watches),
-        namespaces: reflect(metadata_watcher(Api::all(client.clone()), watcher::Config::default()), on_labels, &mut watches),
-        nodes: reflect(watch(Api::all(client.clone()), watcher::Config::default()).modify(trim_node), move |_: &Node| _ = node_pools.send(()), &mut watches),
+        namespaces: reflect(watch(Api::all(client.clone()), watcher::Config::default()), on_labels, &mut watches),
+        nodes: reflect(
+            watch(Api::all(client.clone()), watcher::Config::default()).modify(trim_node),
+            move |_: &Node| _ = node_pools.send(()),
+            &mut watches,
+        ),
         pods: reflect(watch(Api::all(client.clone()), servers).modify(trim_pod), on_pod, &mut watches),
-        gateways: reflect(watch(Api::namespaced(client.clone(), namespace), of_release).modify(trim_pod), |_: &Pod| {}, &mut watches),
+        gateways: reflect(
+            watch(Api::namespaced(client.clone(), namespace), of_release).modify(trim_pod),
+            |_: &Pod| {},
+            &mut watches,
+        ),
         config_maps: child(client, ours(), triggers, &mut watches),
         controller_revisions: child(client, ours(), triggers, &mut watches),
-        deployments: reflect(watch(Api::all(client.clone()), ours()).modify(trim_deployment), service_of(triggers.one.clone()), &mut watches),
+        deployments: reflect(
+            watch(Api::all(client.clone()), ours()).modify(trim_deployment),
+            service_of(triggers.one.clone()),
+            &mut watches,
+        ),
         services: child(client, ours(), triggers, &mut watches),
         budgets: child(client, ours(), triggers, &mut watches),
         network_policies: child(client, ours(), triggers, &mut watches),
@@ -193,10 +218,14 @@ fn service_of<K: Resource>(one: UnboundedSender<ObjectRef<Guarded>>) -> impl Fn(
 }
 
 /// Looks at all services when an object's mark has changed: its status alone must not.
-fn changed<K: Resource>(all: UnboundedSender<()>, mark: impl Fn(&K) -> String + Send + 'static) -> impl Fn(&K) + Send + 'static {
+fn changed<K: Resource>(
+    all: UnboundedSender<()>,
+    mark: impl Fn(&K) -> String + Send + 'static,
+) -> impl Fn(&K) + Send + 'static {
     let seen: Mutex<HashMap<String, String>> = Mutex::default();
     move |object| {
-        let mark = format!("{} {:?} {}", object.uid().unwrap_or_default(), object.meta().deletion_timestamp, mark(object));
+        let mark =
+            format!("{} {:?} {}", object.uid().unwrap_or_default(), object.meta().deletion_timestamp, mark(object));
         if seen.lock().unwrap_or_else(PoisonError::into_inner).insert(object.name_any(), mark.clone()) != Some(mark) {
             _ = all.send(());
         }
@@ -215,7 +244,9 @@ fn trim_deployment(deployment: &mut Deployment) {
     if let Some(entries) = &mut deployment.metadata.managed_fields {
         entries.retain(owns_replicas);
         for entry in entries {
-            entry.fields_v1 = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(serde_json::json!({"f:spec": {"f:replicas": {}}})));
+            entry.fields_v1 = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(
+                serde_json::json!({"f:spec": {"f:replicas": {}}}),
+            ));
         }
     }
     deployment.status = None;

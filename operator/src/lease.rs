@@ -24,8 +24,13 @@ const CALL: Duration = Duration::from_secs(4);
 /// The configuration holds no usable credentials.
 pub fn client(config: Config) -> anyhow::Result<Client> {
     let connector = config.rustls_https_connector()?;
-    let hyper = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build::<_, Body>(connector);
-    let service = ServiceBuilder::new().layer(config.base_uri_layer()).option_layer(config.auth_layer()?).map_err(tower::BoxError::from).service(hyper);
+    let hyper =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build::<_, Body>(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .map_err(tower::BoxError::from)
+        .service(hyper);
     Ok(Client::new(service, config.default_namespace))
 }
 

@@ -11,7 +11,12 @@ const DIGEST: usize = 8;
 #[must_use]
 pub fn short_digest(text: &str, n: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(n).map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0')).collect()
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .take(n)
+        .map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0'))
+        .collect()
 }
 
 /// ConfigMap and ControllerRevision of a revision.

@@ -62,13 +62,21 @@ impl Observed {
 ///
 /// # Errors
 /// The Events can't be read.
-pub async fn observe(client: &Client, index: &Index, service: Arc<InferenceService>, now: k8s_openapi::jiff::Timestamp) -> Result<Observed, kube::Error> {
+pub async fn observe(
+    client: &Client,
+    index: &Index,
+    service: Arc<InferenceService>,
+    now: k8s_openapi::jiff::Timestamp,
+) -> Result<Observed, kube::Error> {
     let namespace = service.namespace().unwrap_or_default();
     let name = service.name_any();
     let uid = service.uid().unwrap_or_default();
     let mut pods: Vec<PodView> = index
         .pods
-        .state_filter(|pod| pod.meta().namespace.as_deref() == Some(namespace.as_str()) && pod.labels().get(labels::SERVICE) == Some(&name))
+        .state_filter(|pod| {
+            pod.meta().namespace.as_deref() == Some(namespace.as_str())
+                && pod.labels().get(labels::SERVICE) == Some(&name)
+        })
         .iter()
         .map(|pod| pods::view(pod))
         .collect();
@@ -78,7 +86,11 @@ pub async fn observe(client: &Client, index: &Index, service: Arc<InferenceServi
         hanging.trouble = hanging.trouble.take().or_else(|| events.iter().find_map(pods::trouble_of_event));
     }
     Ok(Observed {
-        namespace_labels: index.namespaces.get(&ObjectRef::new(&namespace)).map(|found| found.labels().clone()).unwrap_or_default(),
+        namespace_labels: index
+            .namespaces
+            .get(&ObjectRef::new(&namespace))
+            .map(|found| found.labels().clone())
+            .unwrap_or_default(),
         tenants: index.tenants.state(),
         pools: index.pools.state(),
         owned: Owned {
@@ -110,6 +122,8 @@ fn is_ca(live: &ConfigMap, namespace: &str) -> bool {
 
 async fn warnings(client: &Client, namespace: &str, pod: &str) -> Result<Vec<Event>, kube::Error> {
     let selector = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
-    let listed = Api::<Event>::namespaced(client.clone(), namespace).list(&ListParams::default().fields(&selector).limit(20)).await?;
+    let listed = Api::<Event>::namespaced(client.clone(), namespace)
+        .list(&ListParams::default().fields(&selector).limit(20))
+        .await?;
     Ok(listed.items)
 }

@@ -45,7 +45,9 @@ impl PodView {
     /// Whether its Events should be looked at.
     #[must_use]
     pub fn hangs(&self, now: k8s_openapi::jiff::Timestamp) -> bool {
-        self.creating && !self.terminating && self.created.is_some_and(|created| now.as_second() - created.as_second() >= HANGS_AFTER_SECONDS)
+        self.creating
+            && !self.terminating
+            && self.created.is_some_and(|created| now.as_second() - created.as_second() >= HANGS_AFTER_SECONDS)
     }
 }
 
@@ -53,13 +55,20 @@ impl PodView {
 #[must_use]
 pub fn view(pod: &Pod) -> PodView {
     let label = |key: &str| pod.labels().get(key).cloned().unwrap_or_default();
-    let condition = |kind: &str| pod.status.as_ref().and_then(|status| status.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind));
+    let condition = |kind: &str| {
+        pod.status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind))
+    };
     let ready = condition("Ready").is_some_and(|condition| condition.status == "True");
     let scheduled = condition("PodScheduled").is_some_and(|condition| condition.status == "True");
     let container = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()?.first());
     let waiting = container.and_then(|container| container.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
-    let never_ran = container.is_none_or(|container| container.restart_count == 0 && container.last_state.as_ref().is_none_or(|last| last.terminated.is_none()));
-    let unschedulable = condition("PodScheduled").filter(|condition| condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable"));
+    let never_ran = container.is_none_or(|container| {
+        container.restart_count == 0 && container.last_state.as_ref().is_none_or(|last| last.terminated.is_none())
+    });
+    let unschedulable = condition("PodScheduled")
+        .filter(|condition| condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable"));
     let refused = unschedulable.map(|condition| Trouble {
         reason: reason::UNSCHEDULABLE,
         message: condition.message.clone().unwrap_or_else(|| "the scheduler finds no node".to_owned()),
@@ -71,7 +80,10 @@ pub fn view(pod: &Pod) -> PodView {
         pool: label(labels::POOL),
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        creating: scheduled && never_ran && matches!(waiting, None | Some("ContainerCreating" | "PodInitializing")) && container.is_none_or(|container| container.state.as_ref().is_none_or(|state| state.running.is_none())),
+        creating: scheduled
+            && never_ran
+            && matches!(waiting, None | Some("ContainerCreating" | "PodInitializing"))
+            && container.is_none_or(|container| container.state.as_ref().is_none_or(|state| state.running.is_none())),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         trouble: if ready { None } else { refused.or_else(|| container.and_then(trouble_of_container)) },
     }
@@ -140,7 +152,9 @@ pub fn trouble_of_event(event: &Event) -> Option<Trouble> {
     let count = event.count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     match event.reason.as_deref()? {
         "FailedMount" => Some(Trouble { reason: reason::MISSING_REFERENCE, message: mount_failure(&text), count }),
-        "FailedCreatePodSandBox" | "FailedAttachVolume" => Some(Trouble { reason: reason::STARTING, message: text, count }),
+        "FailedCreatePodSandBox" | "FailedAttachVolume" => {
+            Some(Trouble { reason: reason::STARTING, message: text, count })
+        }
         _ => None,
     }
 }
@@ -166,12 +180,26 @@ mod tests {
         let ended = |terminated: serde_json::Value| json!({"containerStatuses": [{"name": "server", "image": "i", "imageID": "", "ready": false, "restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": terminated}}]});
         let waiting = |word: &str| json!({"containerStatuses": [{"name": "server", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": word, "message": "so it is"}}}]});
         for (status, reason, says) in [
-            (json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}), reason::UNSCHEDULABLE, "0/3"),
+            (
+                json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}),
+                reason::UNSCHEDULABLE,
+                "0/3",
+            ),
             (waiting("ImagePullBackOff"), reason::IMAGE_PULL_FAILED, "so it is"),
             (waiting("CreateContainerConfigError"), reason::MISSING_REFERENCE, "so it is"),
             (ended(json!({"exitCode": 137, "reason": "OOMKilled"})), reason::OUT_OF_MEMORY, "memory"),
-            (ended(json!({"exitCode": 1, "message": "{\"reason\":\"DigestMismatch\",\"message\":\"it is other bytes\"}"})), reason::DIGEST_MISMATCH, "other bytes"),
-            (ended(json!({"exitCode": 1, "message": "{\"reason\":\"Whatever\",\"message\":\"x\"}"})), reason::CRASH_LOOP, "code 1"),
+            (
+                ended(
+                    json!({"exitCode": 1, "message": "{\"reason\":\"DigestMismatch\",\"message\":\"it is other bytes\"}"}),
+                ),
+                reason::DIGEST_MISMATCH,
+                "other bytes",
+            ),
+            (
+                ended(json!({"exitCode": 1, "message": "{\"reason\":\"Whatever\",\"message\":\"x\"}"})),
+                reason::CRASH_LOOP,
+                "code 1",
+            ),
         ] {
             let (found, message) = trouble(status.clone()).unwrap_or_else(|| panic!("{status}"));
             assert_eq!(found, reason);

@@ -19,14 +19,25 @@ pub fn status(pool: &AcceleratorPool, nodes: &[Arc<Node>], pods: &[Arc<Pod>], no
     let usable: Vec<_> = members.iter().filter(|node| takes_pods(node)).collect();
     let names: BTreeSet<String> = members.iter().map(|node| node.name_any()).collect();
     let accelerators = pool.spec.resource.name.as_ref().map(|resource| AcceleratorCounts {
-        total: members.iter().map(|node| amount(node.status.as_ref().and_then(|status| status.allocatable.as_ref()), resource.as_str())).sum(),
-        allocatable: usable.iter().map(|node| amount(node.status.as_ref().and_then(|status| status.allocatable.as_ref()), resource.as_str())).sum(),
+        total: members
+            .iter()
+            .map(|node| amount(node.status.as_ref().and_then(|status| status.allocatable.as_ref()), resource.as_str()))
+            .sum(),
+        allocatable: usable
+            .iter()
+            .map(|node| amount(node.status.as_ref().and_then(|status| status.allocatable.as_ref()), resource.as_str()))
+            .sum(),
         used: pods.iter().filter(|pod| on(pod, &names)).map(|pod| requested(pod, resource.as_str())).sum(),
     });
     let mut conditions = conditions(pool, usable.len());
     let old = pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     settle(&mut conditions, old, pool.meta().generation, now);
-    AcceleratorPoolStatus { observed_generation: pool.meta().generation, nodes: u32::try_from(usable.len()).unwrap_or(u32::MAX), accelerators, conditions }
+    AcceleratorPoolStatus {
+        observed_generation: pool.meta().generation,
+        nodes: u32::try_from(usable.len()).unwrap_or(u32::MAX),
+        accelerators,
+        conditions,
+    }
 }
 
 fn conditions(pool: &AcceleratorPool, usable: usize) -> Vec<Condition> {
@@ -39,21 +50,46 @@ fn conditions(pool: &AcceleratorPool, usable: usize) -> Vec<Condition> {
     };
     let grows = pool.spec.provisioning.is_some();
     let ready = match (accepted.status, usable, grows) {
-        (ConditionStatus::True, 1.., _) => condition(READY, ConditionStatus::True, reason::READY, format!("{usable} nodes take pods")),
-        (ConditionStatus::True, 0, true) => condition(READY, ConditionStatus::True, reason::SCALED_TO_ZERO, "no node yet; the pool grows when pods wait".to_owned()),
-        (ConditionStatus::True, _, _) => condition(READY, ConditionStatus::False, reason::NO_POOL_FITS, "no ready node has the labels of spec.nodeSelector".to_owned()),
+        (ConditionStatus::True, 1.., _) => {
+            condition(READY, ConditionStatus::True, reason::READY, format!("{usable} nodes take pods"))
+        }
+        (ConditionStatus::True, 0, true) => condition(
+            READY,
+            ConditionStatus::True,
+            reason::SCALED_TO_ZERO,
+            "no node yet; the pool grows when pods wait".to_owned(),
+        ),
+        (ConditionStatus::True, _, _) => condition(
+            READY,
+            ConditionStatus::False,
+            reason::NO_POOL_FITS,
+            "no ready node has the labels of spec.nodeSelector".to_owned(),
+        ),
         _ => condition(READY, ConditionStatus::False, reason::NOT_SUPPORTED, accepted.message.clone()),
     };
     let support = if fields.named.is_empty() {
-        condition(FULLY_SUPPORTED, ConditionStatus::True, reason::SUPPORTED, "every field in use is acted upon".to_owned())
+        condition(
+            FULLY_SUPPORTED,
+            ConditionStatus::True,
+            reason::SUPPORTED,
+            "every field in use is acted upon".to_owned(),
+        )
     } else {
-        condition(FULLY_SUPPORTED, ConditionStatus::False, reason::FIELDS_WITHOUT_EFFECT, format!("without effect in this release: {}", list(&fields.named)))
+        condition(
+            FULLY_SUPPORTED,
+            ConditionStatus::False,
+            reason::FIELDS_WITHOUT_EFFECT,
+            format!("without effect in this release: {}", list(&fields.named)),
+        )
     };
     vec![ready, accepted, support]
 }
 
 fn selected(pool: &AcceleratorPool, node: &Node) -> bool {
-    pool.spec.node_selector.iter().all(|(key, value)| node.labels().get(key).map(String::as_str) == Some(value.as_str()))
+    pool.spec
+        .node_selector
+        .iter()
+        .all(|(key, value)| node.labels().get(key).map(String::as_str) == Some(value.as_str()))
 }
 
 fn takes_pods(node: &Node) -> bool {
@@ -70,11 +106,17 @@ fn on(pod: &Pod, nodes: &BTreeSet<String>) -> bool {
 
 fn requested(pod: &Pod, resource: &str) -> u32 {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    containers.map(|container| amount(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()), resource)).sum()
+    containers
+        .map(|container| {
+            amount(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()), resource)
+        })
+        .sum()
 }
 
 fn amount(amounts: Option<&BTreeMap<String, Quantity>>, resource: &str) -> u32 {
-    let text = amounts.and_then(|amounts| amounts.get(resource)).map(|quantity| millrace_crds::Quantity::from(quantity.0.as_str()));
+    let text = amounts
+        .and_then(|amounts| amounts.get(resource))
+        .map(|quantity| millrace_crds::Quantity::from(quantity.0.as_str()));
     text.and_then(|text| text.to_f64()).map_or(0, |number| number as u32)
 }
 
@@ -98,7 +140,12 @@ mod tests {
     #[test]
     fn terminating_pods_count_and_cordoned_nodes_dont() {
         let nodes = [node("a", "True", false), node("b", "True", true), node("c", "False", false)];
-        let pods = [pod("a", "Running", false), pod("a", "Running", true), pod("a", "Succeeded", false), pod("elsewhere", "Running", false)];
+        let pods = [
+            pod("a", "Running", false),
+            pod("a", "Running", true),
+            pod("a", "Succeeded", false),
+            pod("elsewhere", "Running", false),
+        ];
         let seen = status(&pool("l40s-onprem", "L40S", "OnPremises", "0.90"), &nodes, &pods, "now");
         assert_eq!(seen.nodes, 1);
         assert_eq!(seen.accelerators, Some(AcceleratorCounts { total: 12, allocatable: 4, used: 2 }));

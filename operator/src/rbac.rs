@@ -18,7 +18,11 @@ const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// In the whole cluster. Nothing here touches Secrets.
 pub const CLUSTER: &[Rule] = &[
-    Rule { group: "millrace.dev", resources: &["inferenceservices", "acceleratorpools", "tenants", "inferencejobs"], verbs: READ },
+    Rule {
+        group: "millrace.dev",
+        resources: &["inferenceservices", "acceleratorpools", "tenants", "inferencejobs"],
+        verbs: READ,
+    },
     Rule {
         group: "millrace.dev",
         resources: &["inferenceservices/status", "acceleratorpools/status", "tenants/status", "inferencejobs/status"],
@@ -43,7 +47,10 @@ pub const RELEASE: &[Rule] = &[
 ];
 
 fn rules(table: &[Rule]) -> Value {
-    table.iter().map(|rule| json!({"apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs})).collect()
+    table
+        .iter()
+        .map(|rule| json!({"apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs}))
+        .collect()
 }
 
 /// Both tables as YAML: `cluster` and `release`, each a list of rules.
@@ -51,7 +58,8 @@ fn rules(table: &[Rule]) -> Value {
 /// # Errors
 /// Never for these tables.
 pub fn yaml() -> Result<String, String> {
-    serde_saphyr::to_string(&json!({"cluster": rules(CLUSTER), "release": rules(RELEASE)})).map_err(|error| error.to_string())
+    serde_saphyr::to_string(&json!({"cluster": rules(CLUSTER), "release": rules(RELEASE)}))
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
         let before = old.iter().find(|condition| condition.type_ == now.type_);
         let same = before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
         let good = now.status == ConditionStatus::True;
-        let quiet = QUIET.contains(&now.reason.as_str()) || now.status == ConditionStatus::Unknown || (good && kind != READY);
+        let quiet =
+            QUIET.contains(&now.reason.as_str()) || now.status == ConditionStatus::Unknown || (good && kind != READY);
         if same || quiet || told.iter().any(|other| other.reason == now.reason.as_str()) {
             continue;
         }
@@ -74,18 +75,34 @@ mod tests {
     use super::*;
 
     fn condition(kind: &str, status: ConditionStatus, reason: &str) -> Condition {
-        Condition { type_: kind.into(), status, reason: reason.into(), message: "m".repeat(2_000), observed_generation: None, last_transition_time: String::new() }
+        Condition {
+            type_: kind.into(),
+            status,
+            reason: reason.into(),
+            message: "m".repeat(2_000),
+            observed_generation: None,
+            last_transition_time: String::new(),
+        }
     }
 
     #[test]
     fn only_changes_are_told_and_each_cause_once() {
-        let bad = vec![condition(READY, ConditionStatus::False, "NoTenant"), condition(ACCEPTED, ConditionStatus::False, "NoTenant")];
+        let bad = vec![
+            condition(READY, ConditionStatus::False, "NoTenant"),
+            condition(ACCEPTED, ConditionStatus::False, "NoTenant"),
+        ];
         let told = transitions(&[], &bad);
         assert_eq!(told.len(), 1);
         assert!(told[0].warning && told[0].note.len() <= 1_000);
         assert_eq!(transitions(&bad, &bad), []);
-        let good = vec![condition(READY, ConditionStatus::True, "Ready"), condition(ACCEPTED, ConditionStatus::True, "Accepted")];
-        assert_eq!(transitions(&bad, &good).iter().map(|told| (told.warning, told.reason.as_str())).collect::<Vec<_>>(), [(false, "Ready")]);
+        let good = vec![
+            condition(READY, ConditionStatus::True, "Ready"),
+            condition(ACCEPTED, ConditionStatus::True, "Accepted"),
+        ];
+        assert_eq!(
+            transitions(&bad, &good).iter().map(|told| (told.warning, told.reason.as_str())).collect::<Vec<_>>(),
+            [(false, "Ready")]
+        );
         assert_eq!(transitions(&good, &[condition(READY, ConditionStatus::False, "Starting")]), []);
     }
 }

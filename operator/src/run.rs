@@ -37,8 +37,12 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
     config.read_timeout = Some(READ);
     config.connect_timeout = Some(Duration::from_secs(5));
     let metrics = Arc::new(Metrics::default());
-    let mut candidate =
-        Candidate::new(lease::client(config.clone())?, &flags.namespace, format!("{}-operator", flags.release), flags.pod_name.clone());
+    let mut candidate = Candidate::new(
+        lease::client(config.clone())?,
+        &flags.namespace,
+        format!("{}-operator", flags.release),
+        flags.pod_name.clone(),
+    );
     let client = Client::try_from(config)?;
     let stop = stop_signal()?;
     tokio::select! {
@@ -58,7 +62,12 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
 }
 
 /// What only the leader does, until `stop` resolves.
-async fn lead(client: Client, flags: &Flags, metrics: Arc<Metrics>, stop: impl Future<Output = ()> + Clone + Send + Sync + 'static) -> anyhow::Result<()> {
+async fn lead(
+    client: Client,
+    flags: &Flags,
+    metrics: Arc<Metrics>,
+    stop: impl Future<Output = ()> + Clone + Send + Sync + 'static,
+) -> anyhow::Result<()> {
     let settings = flags.settings()?;
     let (one, ones) = unbounded_channel();
     let (all, alls) = unbounded_channel();

@@ -2,6 +2,8 @@
 
 mod cause;
 mod conditions;
+#[cfg(test)]
+mod tests;
 
 use crate::build::{Applied, Objects};
 use crate::config::Settings;
@@ -11,7 +13,8 @@ use crate::scale::ScaleState;
 use cause::{Cause, bounded};
 use kube::ResourceExt;
 use millrace_crds::{
-    Address, Failure, InferenceServiceStatus, ModelState, ModelStatus, Money, PoolReplicas, ScalingStatus, Token, Traffic, labels,
+    Address, Failure, InferenceServiceStatus, ModelState, ModelStatus, Money, PoolReplicas, ScalingStatus, Token,
+    Traffic, labels,
 };
 use std::collections::BTreeMap;
 
@@ -65,7 +68,8 @@ pub fn status(outcome: &Outcome<'_>, context: &Context<'_>) -> InferenceServiceS
     };
     addresses(&mut new, context);
     if let Some(scale) = context.scale {
-        new.scaling = Some(ScalingStatus { desired: scale.desired, reason: bounded(&scale.reason, 1_024), at: scale.at.clone() });
+        new.scaling =
+            Some(ScalingStatus { desired: scale.desired, reason: bounded(&scale.reason, 1_024), at: scale.at.clone() });
     }
     let cause = cause::of(observed, outcome);
     if let Outcome::Done(plan, _) = outcome {
@@ -86,7 +90,9 @@ fn count(outcome: &Outcome<'_>, observed: &Observed) -> Counts {
     }
     let live = observed.owned.deployments.iter().map(|live| &**live);
     let deployments: BTreeMap<String, _> = match outcome {
-        Outcome::Done(_, applied) => live.chain(&applied.deployments).map(|deployment| (deployment.name_any(), deployment)).collect(),
+        Outcome::Done(_, applied) => {
+            live.chain(&applied.deployments).map(|deployment| (deployment.name_any(), deployment)).collect()
+        }
         Outcome::Refused(_) => live.map(|deployment| (deployment.name_any(), deployment)).collect(),
     };
     for deployment in deployments.values() {
@@ -115,8 +121,12 @@ fn prove(new: &mut InferenceServiceStatus, plan: &Plan, counts: &Counts) {
     new.proven.truncate(4);
     let stays = plan::traffic(&plan.service).filter(|name| known.contains(&name.as_str()));
     let takes = if ready(&plan.newest.name) { Some(plan.newest.name.clone()) } else { stays };
-    let version = |name: &str| plan.active().find(|revision| revision.name == name).map_or(0, |revision| revision.version);
-    new.traffic = takes.iter().map(|name| Traffic { revision: Token::from(name.as_str()), version: version(name), weight: 100 }).collect();
+    let version =
+        |name: &str| plan.active().find(|revision| revision.name == name).map_or(0, |revision| revision.version);
+    new.traffic = takes
+        .iter()
+        .map(|name| Traffic { revision: Token::from(name.as_str()), version: version(name), weight: 100 })
+        .collect();
 }
 
 fn addresses(new: &mut InferenceServiceStatus, context: &Context<'_>) {
@@ -177,7 +187,13 @@ fn pools(plan: &Plan, observed: &Observed) -> Vec<PoolReplicas> {
 
 fn pool(name: &str, plan: &Plan, observed: &Observed) -> PoolReplicas {
     let of_pool = |labelled: Option<&String>| labelled.map(String::as_str) == Some(name);
-    let desired = observed.owned.deployments.iter().filter(|live| of_pool(live.labels().get(labels::POOL))).map(|live| replicas(live)).sum();
+    let desired = observed
+        .owned
+        .deployments
+        .iter()
+        .filter(|live| of_pool(live.labels().get(labels::POOL)))
+        .map(|live| replicas(live))
+        .sum();
     let pods = || observed.pods.iter().filter(|pod| pod.pool == name && !pod.terminating);
     let known = observed.pools.iter().find(|pool| pool.name_any() == name);
     let planned = plan.scaling.pools.iter().find(|pool| pool.name.0 == name);

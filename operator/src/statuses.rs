@@ -56,7 +56,8 @@ impl Stated for Tenant {
     type Status = millrace_crds::TenantStatus;
     const METRIC: &'static str = "tenant";
     fn compute(&self, context: &Context, now: &str) -> Self::Status {
-        let namespaces = context.index.namespaces.state().iter().map(|found| (found.name_any(), found.labels().clone())).collect();
+        let namespaces =
+            context.index.namespaces.state().iter().map(|found| (found.name_any(), found.labels().clone())).collect();
         tenant::status(self, &context.index.tenants.state(), &namespaces, now)
     }
     fn current(&self) -> Option<&Self::Status> {
@@ -96,8 +97,11 @@ pub async fn run(
     .await;
 }
 
-async fn one<K: Stated>(context: Arc<Context>, again: impl Stream<Item = ()> + Send + 'static, shutdown: impl Future<Output = ()> + Send + Sync + 'static)
-where
+async fn one<K: Stated>(
+    context: Arc<Context>,
+    again: impl Stream<Item = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) where
     K::DynamicType: Eq + Hash + Clone,
 {
     let gather = controller::Config::default().debounce(Duration::from_millis(200)).concurrency(2);
@@ -124,7 +128,12 @@ async fn reconcile<K: Stated>(guard: Arc<DeserializeGuard<K>>, context: Arc<Cont
     }
     let body = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": object.name_any(), "uid": object.uid()}, "status": status});
     let request = kube::core::Request::new(K::url_path(&(), object.namespace().as_deref()))
-        .patch_subresource("status", &object.name_any(), &PatchParams::apply(labels::STATUS_MANAGER).force(), &Patch::Apply(&body))
+        .patch_subresource(
+            "status",
+            &object.name_any(),
+            &PatchParams::apply(labels::STATUS_MANAGER).force(),
+            &Patch::Apply(&body),
+        )
         .map_err(kube::Error::BuildRequest)?;
     match context.client.request::<serde_json::Value>(request).await {
         Ok(_) => {}

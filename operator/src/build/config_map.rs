@@ -19,7 +19,10 @@ pub fn revision(plan: &Plan, revision: &Revision, data: &RevisionData) -> Config
     ConfigMap {
         metadata: child(&plan.service, name, &[(labels::REVISION, &revision.name)]),
         immutable: Some(true),
-        data: Some([("manifest.yaml".to_owned(), data.manifest.clone()), ("stores.yaml".to_owned(), data.stores.clone())].into()),
+        data: Some(
+            [("manifest.yaml".to_owned(), data.manifest.clone()), ("stores.yaml".to_owned(), data.stores.clone())]
+                .into(),
+        ),
         ..ConfigMap::default()
     }
 }

@@ -9,7 +9,9 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::ResourceExt;
 use millrace_crds::manifest::{Manifest, ManifestMetadata};
-use millrace_crds::{API_VERSION, Access, Availability, Duration, InferenceServiceSpec, Placement, Rollout, Scaling, labels};
+use millrace_crds::{
+    API_VERSION, Access, Availability, Duration, InferenceServiceSpec, Placement, Rollout, Scaling, labels,
+};
 
 /// Largest body that the schema allows: in a cluster the gateway enforces the service's own limit, which may change
 /// without a new revision.
@@ -37,7 +39,11 @@ pub fn data(plan: &Plan, settings: &Settings) -> Result<RevisionData, String> {
 ///
 /// # Errors
 /// The data can't be written as JSON: a fault of the program.
-pub fn controller_revision(plan: &Plan, revision: &Revision, data: &RevisionData) -> Result<ControllerRevision, String> {
+pub fn controller_revision(
+    plan: &Plan,
+    revision: &Revision,
+    data: &RevisionData,
+) -> Result<ControllerRevision, String> {
     let name = naming::revision_object(&plan.service.name_any(), &revision.name);
     Ok(ControllerRevision {
         metadata: child(&plan.service, name, &[(labels::REVISION, &revision.name)]),

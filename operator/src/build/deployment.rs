@@ -17,7 +17,13 @@ use millrace_crds::{AcceleratorPool, PoolToleration, TaintEffect, TolerationOper
 
 /// The Deployment of `revision` on the pool of `place`.
 #[must_use]
-pub fn deployment(plan: &Plan, revision: &Revision, data: &RevisionData, place: &Place, observed: &Observed) -> Deployment {
+pub fn deployment(
+    plan: &Plan,
+    revision: &Revision,
+    data: &RevisionData,
+    place: &Place,
+    observed: &Observed,
+) -> Deployment {
     let (service, pool) = (plan.service.name_any(), place.pool.name_any());
     let name = naming::deployment(&service, &revision.name, &pool);
     let owned = observed.owned.deployments.iter().any(|live| live.name_any() == name && replicas_taken(live));
@@ -58,7 +64,8 @@ fn on_pool(mut template: PodTemplateSpec, pool: &AcceleratorPool, accelerators: 
     let spec = template.spec.get_or_insert_default();
     let offer = &pool.spec;
     if !offer.node_selector.is_empty() {
-        spec.node_selector = Some(offer.node_selector.iter().map(|(key, value)| (key.clone(), value.to_string())).collect());
+        spec.node_selector =
+            Some(offer.node_selector.iter().map(|(key, value)| (key.clone(), value.to_string())).collect());
     }
     if !offer.tolerations.is_empty() {
         spec.tolerations = Some(offer.tolerations.iter().map(toleration).collect());

@@ -69,7 +69,11 @@ pub fn build(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<Ob
             .map(|revision| controller_revision::controller_revision(plan, revision, &data(revision)))
             .collect::<Result<_, _>>()?,
         config_maps,
-        network_policies: plan.isolation.iter().map(|isolation| network_policy::network_policy(plan, isolation, settings)).collect(),
+        network_policies: plan
+            .isolation
+            .iter()
+            .map(|isolation| network_policy::network_policy(plan, isolation, settings))
+            .collect(),
         services: vec![service::service(plan)],
         budgets: plan.budget.then(|| pdb::budget(plan)).into_iter().collect(),
         deployments: deployments.collect(),

@@ -5,7 +5,8 @@ use crate::build::template::{DATA_PORT, HEALTH_PORT};
 use crate::config::Settings;
 use crate::plan::{Isolation, Plan};
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -13,7 +14,8 @@ use kube::ResourceExt;
 use millrace_crds::labels;
 
 /// Addresses that are nobody's own: left out where a store may be anywhere in public.
-const PRIVATE_V4: [&str; 6] = ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
+const PRIVATE_V4: [&str; 6] =
+    ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
 const PRIVATE_V6: [&str; 3] = ["::1/128", "fc00::/7", "fe80::/10"];
 
 /// The policy.
@@ -25,7 +27,10 @@ pub fn network_policy(plan: &Plan, isolation: &Isolation, settings: &Settings) -
             pod_selector: Some(LabelSelector { match_labels: Some(common(&name)), ..LabelSelector::default() }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![
-                NetworkPolicyIngressRule { from: Some(vec![release(settings)]), ports: Some(vec![port(DATA_PORT, "TCP")]) },
+                NetworkPolicyIngressRule {
+                    from: Some(vec![release(settings)]),
+                    ports: Some(vec![port(DATA_PORT, "TCP")]),
+                },
                 // Probes come from the node, whose address no selector knows; nothing but health is behind this port.
                 NetworkPolicyIngressRule { from: None, ports: Some(vec![port(HEALTH_PORT, "TCP")]) },
             ]),

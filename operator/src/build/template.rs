@@ -6,8 +6,8 @@ use crate::naming;
 use crate::plan::{Plan, accept};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
-    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
-    SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -33,7 +33,8 @@ pub fn template(plan: &Plan, settings: &Settings) -> PodTemplateSpec {
     let service = plan.service.name_any();
     let mut pod_labels = common(&service);
     pod_labels.insert(labels::REVISION.to_owned(), plan.newest.name.clone());
-    let drain = plan.service.spec.availability.drain.to_std().map_or(30, |drain| i64::try_from(drain.as_secs()).unwrap_or(30));
+    let drain =
+        plan.service.spec.availability.drain.to_std().map_or(30, |drain| i64::try_from(drain.as_secs()).unwrap_or(30));
     let model = plan.inputs.model.as_ref();
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(pod_labels), ..ObjectMeta::default() }),
@@ -123,9 +124,13 @@ fn volumes(plan: &Plan, model: Option<&Model>) -> Vec<Volume> {
     };
     let scratch = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..named(name) };
     let manifest = naming::revision_object(&plan.service.name_any(), &plan.newest.name);
-    let mut volumes = vec![config("manifest", manifest), config("ca", config_map::CA.to_owned()), scratch("tmp"), scratch("cache")];
+    let mut volumes =
+        vec![config("manifest", manifest), config("ca", config_map::CA.to_owned()), scratch("tmp"), scratch("cache")];
     if let Some(credentials) = model.and_then(|model| model.credentials.as_ref()) {
-        let source = SecretVolumeSource { secret_name: Some(credentials.secret_name.to_string()), ..SecretVolumeSource::default() };
+        let source = SecretVolumeSource {
+            secret_name: Some(credentials.secret_name.to_string()),
+            ..SecretVolumeSource::default()
+        };
         volumes.push(Volume { secret: Some(source), ..named("credentials") });
     }
     if let Some((claim, _)) = model.and_then(claim) {
@@ -184,7 +189,12 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 }
 
 fn port(name: &str, number: i32) -> ContainerPort {
-    ContainerPort { name: Some(name.to_owned()), container_port: number, protocol: Some("TCP".to_owned()), ..ContainerPort::default() }
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
 }
 
 fn pod_security() -> PodSecurityContext {

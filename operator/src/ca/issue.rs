@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, anyhow};
 use k8s_openapi::jiff::{Timestamp, ToSpan, tz::TimeZone};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use std::collections::BTreeMap;
 
 /// Life of an authority, in days.
@@ -38,15 +40,25 @@ impl Authority {
     /// From the Secret's data; `None`: it isn't whole, and is made anew.
     #[must_use]
     pub fn from_data(data: &Data) -> Option<Self> {
-        let pair = |certificate: &str, key: &str| Some(Pair { certificate: data.get(certificate)?.clone(), key: data.get(key)?.clone() });
-        let authority = Self { signer: pair("ca.crt", "ca.key")?, next: pair("next.crt", "next.key"), former: data.get("former.crt").cloned() };
-        (ends(&authority.signer.certificate).is_some() && KeyPair::from_pem(&authority.signer.key).is_ok()).then_some(authority)
+        let pair = |certificate: &str, key: &str| {
+            Some(Pair { certificate: data.get(certificate)?.clone(), key: data.get(key)?.clone() })
+        };
+        let authority = Self {
+            signer: pair("ca.crt", "ca.key")?,
+            next: pair("next.crt", "next.key"),
+            former: data.get("former.crt").cloned(),
+        };
+        (ends(&authority.signer.certificate).is_some() && KeyPair::from_pem(&authority.signer.key).is_ok())
+            .then_some(authority)
     }
 
     /// The Secret's data.
     #[must_use]
     pub fn data(&self) -> Data {
-        let mut data = Data::from([("ca.crt".to_owned(), self.signer.certificate.clone()), ("ca.key".to_owned(), self.signer.key.clone())]);
+        let mut data = Data::from([
+            ("ca.crt".to_owned(), self.signer.certificate.clone()),
+            ("ca.key".to_owned(), self.signer.key.clone()),
+        ]);
         if let Some(next) = &self.next {
             data.insert("next.crt".to_owned(), next.certificate.clone());
             data.insert("next.key".to_owned(), next.key.clone());
@@ -102,14 +114,21 @@ impl Leaf {
     #[must_use]
     pub fn from_data(data: &Data) -> Option<Self> {
         let value = |key: &str| data.get(key).cloned();
-        Some(Self { certificate: value("tls.crt")?, key: value("tls.key")?, bundle: value("ca.crt")?, issuer: value("issuer.crt")? })
+        Some(Self {
+            certificate: value("tls.crt")?,
+            key: value("tls.key")?,
+            bundle: value("ca.crt")?,
+            issuer: value("issuer.crt")?,
+        })
     }
 
     /// The Secret's data.
     #[must_use]
     pub fn data(&self) -> Data {
         let Self { certificate, key, bundle, issuer } = self.clone();
-        [("tls.crt", certificate), ("tls.key", key), ("ca.crt", bundle), ("issuer.crt", issuer)].map(|(key, value)| (key.to_owned(), value)).into()
+        [("tls.crt", certificate), ("tls.key", key), ("ca.crt", bundle), ("issuer.crt", issuer)]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into()
     }
 
     /// The kept one, with today's bundle, or a new one if its time or its issuer's is over.

@@ -32,7 +32,11 @@ pub fn unacceptable(spec: &InferenceServiceSpec, settings: &Settings) -> Vec<Pro
     let mut problems = contradictions(spec);
     let refused = support::unsupported(spec, support::SERVICE).refused;
     if !refused.is_empty() {
-        problems.push(Problem::new(ACCEPTED, reason::NOT_SUPPORTED, format!("this release doesn't act on {}: remove what you don't need", list(&refused))));
+        problems.push(Problem::new(
+            ACCEPTED,
+            reason::NOT_SUPPORTED,
+            format!("this release doesn't act on {}: remove what you don't need", list(&refused)),
+        ));
     }
     if let Some(model) = &spec.model {
         problems.extend(store_of(model.uri.as_str(), settings).err());
@@ -47,7 +51,9 @@ pub fn unacceptable(spec: &InferenceServiceSpec, settings: &Settings) -> Vec<Pro
 pub fn store_of(uri: &str, settings: &Settings) -> Result<Option<Store>, Problem> {
     let invalid = |message: String| Problem::new(ACCEPTED, reason::INVALID, message);
     let place = locate(uri).ok_or_else(|| invalid(format!("{uri} names no store: write SCHEME://STORE/PATH")))?;
-    if place.path.trim_end_matches('/').is_empty() || place.path.split('/').any(|segment| segment == ".." || segment == ".") {
+    if place.path.trim_end_matches('/').is_empty()
+        || place.path.split('/').any(|segment| segment == ".." || segment == ".")
+    {
         return Err(invalid(format!("{uri} must name a file or folder, without . and .. in its path")));
     }
     match place.scheme {
@@ -62,8 +68,12 @@ pub fn store_of(uri: &str, settings: &Settings) -> Result<Option<Store>, Problem
     let found = known().find(|store| store.name == place.authority).cloned();
     found.map(Some).ok_or_else(|| {
         let names: Vec<_> = known().map(|store| store.name.clone()).collect();
-        let known = if names.is_empty() { "it has none of this scheme".to_owned() } else { format!("it has {}", list(names)) };
-        let message = format!("the platform has no {} store {}: {known}; stores are a value of the release", place.scheme, place.authority);
+        let known =
+            if names.is_empty() { "it has none of this scheme".to_owned() } else { format!("it has {}", list(names)) };
+        let message = format!(
+            "the platform has no {} store {}: {known}; stores are a value of the release",
+            place.scheme, place.authority
+        );
         Problem::new(ACCEPTED, reason::UNKNOWN_STORE, message)
     })
 }
@@ -73,7 +83,10 @@ fn contradictions(spec: &InferenceServiceSpec) -> Vec<Problem> {
     let scaling = &spec.scaling;
     let mut messages = Vec::new();
     if scaling.min_replicas > scaling.max_replicas {
-        messages.push(format!("scaling.maxReplicas {} is below minReplicas {}", scaling.max_replicas, scaling.min_replicas));
+        messages.push(format!(
+            "scaling.maxReplicas {} is below minReplicas {}",
+            scaling.max_replicas, scaling.min_replicas
+        ));
     }
     if spec.model.is_none() && spec.models.is_empty() {
         messages.push("give model".to_owned());
@@ -85,6 +98,11 @@ fn contradictions(spec: &InferenceServiceSpec) -> Vec<Problem> {
         ("availability.drain", &spec.availability.drain),
     ];
     spans.extend(spec.slo.as_ref().map(|slo| ("slo.latency.target", &slo.latency.target)));
-    messages.extend(spans.iter().filter(|(_, span)| span.to_std().is_none()).map(|(name, span)| format!("{name} {span} is no span of time")));
+    messages.extend(
+        spans
+            .iter()
+            .filter(|(_, span)| span.to_std().is_none())
+            .map(|(name, span)| format!("{name} {span} is no span of time")),
+    );
     messages.into_iter().map(|message| Problem::new(ACCEPTED, reason::INVALID, message)).collect()
 }

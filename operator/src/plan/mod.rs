@@ -116,7 +116,7 @@ fn assemble(observed: &Observed, settings: &Settings, tenant: &Tenant, places: P
     let (service, spec) = (&observed.service, &observed.service.spec);
     let inputs = RevisionInputs::of(spec, stores(service, settings));
     let stored = revision::stored(&observed.owned.controller_revisions);
-    let newest = revision::newest(&inputs, &stored, highest_version(service));
+    let newest = revision::newest(&inputs, &stored, &shown(service));
     let traffic = traffic(service);
     let of_others = |wanted: &dyn Fn(&Revision) -> bool| -> Vec<Revision> {
         stored.iter().filter(|revision| revision.name != newest.name && wanted(revision)).cloned().collect()
@@ -132,7 +132,11 @@ fn assemble(observed: &Observed, settings: &Settings, tenant: &Tenant, places: P
     Plan {
         service: service.clone(),
         tenant: tenant.name_any(),
-        isolation: isolation(tenant, [Some(&newest), serving.as_ref()].into_iter().flatten().chain(&leaving), &inputs.stores),
+        isolation: isolation(
+            tenant,
+            [Some(&newest), serving.as_ref()].into_iter().flatten().chain(&leaving),
+            &inputs.stores,
+        ),
         newest,
         inputs,
         serving,
@@ -164,11 +168,11 @@ pub fn traffic(service: &InferenceService) -> Option<String> {
     entries.iter().max_by_key(|entry| entry.weight).map(|entry| entry.revision.to_string())
 }
 
-/// The highest version that was ever shown, should the ControllerRevisions be lost.
-fn highest_version(service: &InferenceService) -> i64 {
-    let Some(status) = &service.status else { return 0 };
-    let shown = status.traffic.iter().map(|entry| entry.version).chain(status.model.iter().map(|model| model.version));
-    shown.max().unwrap_or(0)
+/// Revisions that status speaks of, with their versions.
+fn shown(service: &InferenceService) -> Vec<(String, i64)> {
+    let Some(status) = &service.status else { return Vec::new() };
+    let traffic = status.traffic.iter().map(|entry| (entry.revision.to_string(), entry.version));
+    traffic.chain(status.model.iter().map(|model| (model.revision.to_string(), model.version))).collect()
 }
 
 fn stores(service: &InferenceService, settings: &Settings) -> Vec<Store> {

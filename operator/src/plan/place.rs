@@ -1,8 +1,11 @@
 //! Which pools a service may use: every hard limit is applied here, so the scaler sees only what is allowed.
 
 use super::tenancy::list;
-use millrace_crds::{AcceleratorPool, CapacityType, ExecutionProvider, InferenceServiceSpec, Location, Placement, SpotPolicy, Strategy, Tenant};
 use kube::ResourceExt;
+use millrace_crds::{
+    AcceleratorPool, CapacityType, ExecutionProvider, InferenceServiceSpec, Location, Placement, SpotPolicy, Strategy,
+    Tenant,
+};
 use std::sync::Arc;
 
 /// Pools of a service.
@@ -47,7 +50,9 @@ pub fn place(spec: &InferenceServiceSpec, tenant: &Tenant, pools: &[Arc<Accelera
             }
         }
     }
-    places.allowed.sort_by(|a, b| order(&spec.placement, a).partial_cmp(&order(&spec.placement, b)).unwrap_or(std::cmp::Ordering::Equal));
+    places.allowed.sort_by(|a, b| {
+        order(&spec.placement, a).partial_cmp(&order(&spec.placement, b)).unwrap_or(std::cmp::Ordering::Equal)
+    });
     places.excluded.sort_by(|a, b| a.pool.cmp(&b.pool));
     places
 }
@@ -71,7 +76,9 @@ fn obstacle(spec: &InferenceServiceSpec, tenant: &Tenant, pool: &AcceleratorPool
     if !placement.locations.is_empty() && !placement.locations.contains(&offer.location) {
         return Some(format!("{} excluded by locations", words(offer.location)));
     }
-    for (regions, whose) in [(&placement.regions, "regions"), (&tenant.spec.policy.regions, "the tenant's policy.regions")] {
+    for (regions, whose) in
+        [(&placement.regions, "regions"), (&tenant.spec.policy.regions, "the tenant's policy.regions")]
+    {
         if !regions.is_empty() && !regions.contains(&offer.region) {
             return Some(format!("region {} isn't among {whose} {}", offer.region, list(regions)));
         }
@@ -96,12 +103,17 @@ fn too_dear(spec: &InferenceServiceSpec, tenant: &Tenant, pool: &AcceleratorPool
     let quota = tenant.spec.quota.as_ref();
     let most = quota.and_then(|quota| quota.accelerators.get(pool.spec.accelerator.as_str()).copied());
     if most.is_some_and(|most| most < accelerators) {
-        return Some(format!("the tenant's quota of {} is {}, a replica takes {accelerators}", pool.spec.accelerator, most.unwrap_or(0)));
+        return Some(format!(
+            "the tenant's quota of {} is {}, a replica takes {accelerators}",
+            pool.spec.accelerator,
+            most.unwrap_or(0)
+        ));
     }
     let cost = pool.spec.hourly_cost.amount.to_f64().unwrap_or(f64::INFINITY) * f64::from(accelerators);
-    for (bound, whose) in
-        [(spec.placement.max_hourly_cost.as_ref(), "placement.maxHourlyCost"), (quota.and_then(|quota| quota.max_hourly_cost.as_ref()), "the tenant's quota.maxHourlyCost")]
-    {
+    for (bound, whose) in [
+        (spec.placement.max_hourly_cost.as_ref(), "placement.maxHourlyCost"),
+        (quota.and_then(|quota| quota.max_hourly_cost.as_ref()), "the tenant's quota.maxHourlyCost"),
+    ] {
         if let Some(bound) = bound.filter(|bound| bound.to_f64().is_none_or(|bound| cost > bound)) {
             return Some(format!("a replica costs {cost:.2} an hour, {whose} is {bound}"));
         }
@@ -157,7 +169,11 @@ fn free(pool: &AcceleratorPool) -> String {
     let (kind, location) = (&pool.spec.accelerator, words(pool.spec.location));
     match pool.status.as_ref().and_then(|status| status.accelerators.as_ref()) {
         Some(counts) => {
-            format!("{kind}: {} of {} free {location}", counts.allocatable.saturating_sub(counts.used), counts.allocatable)
+            format!(
+                "{kind}: {} of {} free {location}",
+                counts.allocatable.saturating_sub(counts.used),
+                counts.allocatable
+            )
         }
         None => format!("{kind}: not counted {location}"),
     }

@@ -101,9 +101,9 @@ pub fn stored(objects: &[std::sync::Arc<ControllerRevision>]) -> Vec<Revision> {
 
 /// The revision for `inputs`: a stored one of equal meaning, else a new one.
 ///
-/// Meaning is compared, not text or digest: a release that adds a field with a default makes no new revision.
+/// `shown` is what status says of revisions and their versions, should the ControllerRevisions be lost or late. Meaning is compared, not text or digest: a release that adds a field with a default makes no new revision.
 #[must_use]
-pub fn newest(inputs: &RevisionInputs, stored: &[Revision], highest: i64) -> Revision {
+pub fn newest(inputs: &RevisionInputs, stored: &[Revision], shown: &[(String, i64)]) -> Revision {
     let same = |revision: &&Revision| {
         let kept = revision.stored.as_ref().map(|data| data.inputs.clone());
         kept.and_then(|value| serde_json::from_value::<RevisionInputs>(value).ok()).as_ref() == Some(inputs)
@@ -111,10 +111,13 @@ pub fn newest(inputs: &RevisionInputs, stored: &[Revision], highest: i64) -> Rev
     if let Some(found) = stored.iter().filter(same).max_by_key(|revision| revision.version) {
         return found.clone();
     }
-    let version = stored.iter().map(|revision| revision.version).max().unwrap_or(0).max(highest) + 1;
     let mut name = inputs.digest();
     while stored.iter().any(|revision| revision.name == name) {
         name = short_digest(&name, 8);
     }
+    // A status that already shows it was written from it: the index is only late with the ControllerRevision.
+    let known = shown.iter().find(|(shown, _)| *shown == name).map(|(_, version)| *version);
+    let highest = stored.iter().map(|revision| revision.version).chain(shown.iter().map(|(_, version)| *version)).max();
+    let version = known.unwrap_or(highest.unwrap_or(0) + 1);
     Revision { name, version, stored: None }
 }

@@ -8,16 +8,23 @@ use millrace_scaler::{Bounds, Objective, PoolPlan, Revisions, ServicePlan};
 
 /// The plan for the scaler. A duration that can't be read was refused before this point.
 #[must_use]
-pub fn service_plan(service: &InferenceService, tenant: &Tenant, places: &Places, newest: &Revision, serving: Option<String>) -> ServicePlan {
+pub fn service_plan(
+    service: &InferenceService,
+    tenant: &Tenant,
+    places: &Places,
+    newest: &Revision,
+    serving: Option<String>,
+) -> ServicePlan {
     let spec = &service.spec;
-    let proven = service.status.as_ref().is_some_and(|status| status.proven.iter().any(|name| name.as_str() == newest.name));
+    let proven =
+        service.status.as_ref().is_some_and(|status| status.proven.iter().any(|name| name.as_str() == newest.name));
     ServicePlan {
         tenant: tenant.name_any().into(),
         revisions: Revisions { newest: newest.name.clone().into(), serving: serving.map(Into::into), proven },
-        objective: spec.slo.as_ref().map(|slo| Objective {
-            percentile: slo.latency.percentile,
-            target: seconds(&slo.latency.target),
-        }),
+        objective: spec
+            .slo
+            .as_ref()
+            .map(|slo| Objective { percentile: slo.latency.percentile, target: seconds(&slo.latency.target) }),
         bounds: Bounds {
             min: spec.scaling.min_replicas,
             max: spec.scaling.max_replicas,

@@ -32,13 +32,21 @@ pub fn age(tenant: &Tenant) -> (bool, Option<Time>, String) {
     (created.is_none(), created, tenant.name_any())
 }
 
-
 /// The tenant of a service's namespace.
 ///
 /// # Errors
 /// No tenant claims the namespace, or the tenant itself is refused.
-pub fn tenant_of<'t>(tenants: &'t [Arc<Tenant>], labels: &Labels, namespace: &str, settings: &Settings) -> Result<&'t Arc<Tenant>, Problem> {
-    let fallback = || tenants.iter().find(|tenant| !settings.default_tenant.is_empty() && tenant.name_any() == settings.default_tenant);
+pub fn tenant_of<'t>(
+    tenants: &'t [Arc<Tenant>],
+    labels: &Labels,
+    namespace: &str,
+    settings: &Settings,
+) -> Result<&'t Arc<Tenant>, Problem> {
+    let fallback = || {
+        tenants
+            .iter()
+            .find(|tenant| !settings.default_tenant.is_empty() && tenant.name_any() == settings.default_tenant)
+    };
     let tenant = holder(tenants, labels).or_else(fallback).ok_or_else(|| {
         let message = format!(
             "no Tenant claims the namespace {namespace}: label it so that a Tenant's spec.namespaces fits, or name a default tenant in the release"
@@ -49,7 +57,8 @@ pub fn tenant_of<'t>(tenants: &'t [Arc<Tenant>], labels: &Labels, namespace: &st
     if refused.is_empty() {
         return Ok(tenant);
     }
-    let message = format!("the Tenant {} sets what this release doesn't enforce: {}", tenant.name_any(), list(&refused));
+    let message =
+        format!("the Tenant {} sets what this release doesn't enforce: {}", tenant.name_any(), list(&refused));
     Err(Problem::new(ACCEPTED, reason::NOT_SUPPORTED, message))
 }
 
@@ -61,17 +70,27 @@ pub fn forbidden(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(model) = &spec.model {
         if model.sha256.is_none() && model.files.is_empty() && !policy.allow_unpinned {
-            problems.push(problem("the model has no sha256: give its digest, or ask the platform for policy.allowUnpinned".to_owned()));
+            problems.push(problem(
+                "the model has no sha256: give its digest, or ask the platform for policy.allowUnpinned".to_owned(),
+            ));
         }
-        if !policy.sources.is_empty() && !policy.sources.iter().any(|source| below(source.as_str(), model.uri.as_str())) {
-            problems.push(problem(format!("{} is below none of the tenant's policy.sources: {}", model.uri, list(&policy.sources))));
+        if !policy.sources.is_empty() && !policy.sources.iter().any(|source| below(source.as_str(), model.uri.as_str()))
+        {
+            problems.push(problem(format!(
+                "{} is below none of the tenant's policy.sources: {}",
+                model.uri,
+                list(&policy.sources)
+            )));
         }
     }
     if spec.access.authentication == Authentication::None && !policy.allow_anonymous {
         problems.push(problem("access.authentication None needs policy.allowAnonymous of the tenant".to_owned()));
     }
     if rank(spec.access.priority) < rank(policy.max_priority) {
-        problems.push(problem(format!("access.priority {:?} is above the tenant's policy.maxPriority {:?}", spec.access.priority, policy.max_priority)));
+        problems.push(problem(format!(
+            "access.priority {:?} is above the tenant's policy.maxPriority {:?}",
+            spec.access.priority, policy.max_priority
+        )));
     }
     problems
 }

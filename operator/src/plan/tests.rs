@@ -1,14 +1,16 @@
 //! Tables: a spec, a cluster, and what is planned.
 
-use crate::testing::{observed, plan_of, pool, service, settings, tenant};
 use super::*;
+use crate::testing::{observed, plan_of, pool, service, settings, tenant};
 use millrace_crds::conditions::reason;
 use serde_json::json;
 
 /// The first problem's reason and the messages, or none.
 fn refusal(patch: serde_json::Value) -> Option<(&'static str, String)> {
     let outcome = plan(&observed(service(patch)), &settings());
-    outcome.err().map(|problems| (problems[0].reason, problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join(" | ")))
+    outcome.err().map(|problems| {
+        (problems[0].reason, problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join(" | "))
+    })
 }
 
 #[test]
@@ -22,11 +24,19 @@ fn refusals() {
         (json!({"access": {"priority": "Critical"}}), reason::FORBIDDEN_BY_POLICY, "maxPriority"),
         (json!({"scaling": {"minReplicas": 5, "maxReplicas": 2}}), reason::INVALID, "maxReplicas 2 is below"),
         (json!({"placement": {"mode": "PerNode"}}), reason::NOT_SUPPORTED, "placement.mode"),
-        (json!({"placement": {"regions": ["us-east"]}}), reason::NO_POOL_FITS, "region eu-central isn't among regions us-east"),
+        (
+            json!({"placement": {"regions": ["us-east"]}}),
+            reason::NO_POOL_FITS,
+            "region eu-central isn't among regions us-east",
+        ),
         (json!({"placement": {"accelerators": ["B200"]}}), reason::NO_POOL_FITS, "L40S isn't among accelerators B200"),
         (json!({"placement": {"locations": ["Edge"]}}), reason::NO_POOL_FITS, "cloud excluded by locations"),
         (json!({"placement": {"maxHourlyCost": "0.10"}}), reason::NO_POOL_FITS, "a replica costs"),
-        (json!({"runtime": {"resources": {"accelerators": 1, "accelerator_memory": null, "acceleratorMemory": "96Gi"}}}), reason::NO_POOL_FITS, "memory 48Gi of 96Gi needed"),
+        (
+            json!({"runtime": {"resources": {"accelerators": 1, "accelerator_memory": null, "acceleratorMemory": "96Gi"}}}),
+            reason::NO_POOL_FITS,
+            "memory 48Gi of 96Gi needed",
+        ),
     ] {
         let (reason, message) = refusal(patch.clone()).unwrap_or_else(|| panic!("{patch} was planned"));
         assert_eq!(reason, expected, "{patch}: {message}");
@@ -48,7 +58,8 @@ fn a_namespace_without_tenant_is_refused_unless_there_is_a_default() {
 fn the_older_tenant_keeps_a_namespace() {
     let mut seen = observed(service(json!({})));
     let labels = seen.namespace_labels.clone();
-    seen.tenants = vec![Arc::new(tenant("young", "2026-02-01T00:00:00Z")), Arc::new(tenant("old", "2026-01-01T00:00:00Z"))];
+    seen.tenants =
+        vec![Arc::new(tenant("young", "2026-02-01T00:00:00Z")), Arc::new(tenant("old", "2026-01-01T00:00:00Z"))];
     assert_eq!(tenancy::holder(&seen.tenants, &labels).unwrap().name_any(), "old");
 }
 
@@ -90,10 +101,19 @@ fn a_stored_revision_is_recognised_by_meaning() {
     let mut inputs = serde_json::to_value(&first.inputs).unwrap();
     // An older release didn't write a field that has a default now.
     inputs["batching"].as_object_mut().unwrap().remove("maxQueue");
-    let data = revision::RevisionData { inputs, template: Default::default(), manifest: String::new(), stores: String::new() };
+    let data =
+        revision::RevisionData { inputs, template: Default::default(), manifest: String::new(), stores: String::new() };
     let kept = Revision { name: "aaaa".to_owned(), version: 7, stored: Some(data) };
-    assert_eq!(revision::newest(&first.inputs, std::slice::from_ref(&kept), 0), kept);
+    assert_eq!(revision::newest(&first.inputs, std::slice::from_ref(&kept), &[]), kept);
     let mut changed = first.inputs.clone();
     changed.batching.max_size = 1;
-    assert_eq!(revision::newest(&changed, &[kept], 0).version, 8);
+    assert_eq!(revision::newest(&changed, &[kept], &[]).version, 8);
+}
+
+#[test]
+fn a_late_index_makes_no_second_version() {
+    let first = plan_of(json!({}));
+    let shown = [(first.newest.name.clone(), 4), ("other".to_owned(), 6)];
+    assert_eq!(revision::newest(&first.inputs, &[], &shown).version, 4);
+    assert_eq!(revision::newest(&first.inputs, &[], &[("other".to_owned(), 6)]).version, 7);
 }

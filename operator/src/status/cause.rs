@@ -40,11 +40,16 @@ pub(crate) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Option<Cause> {
         Outcome::Done(plan, _) => plan.newest.name.as_str(),
         Outcome::Refused(_) => "",
     };
-    let troubled = || observed.pods.iter().filter(|pod| !pod.terminating).filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+    let troubled =
+        || observed.pods.iter().filter(|pod| !pod.terminating).filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
     let rank = |reason: &str| u8::from(reason == reason::UNSCHEDULABLE) + 2 * u8::from(reason == reason::STARTING);
-    let (pod, trouble) = troubled().min_by_key(|(pod, trouble)| (pod.revision != newest, rank(trouble.reason), pod.name.clone()))?;
+    let (pod, trouble) =
+        troubled().min_by_key(|(pod, trouble)| (pod.revision != newest, rank(trouble.reason), pod.name.clone()))?;
     let alike = troubled().filter(|(other, same)| same.reason == trouble.reason && other.revision == pod.revision);
-    let (count, of) = (alike.count(), observed.pods.iter().filter(|other| !other.terminating && other.revision == pod.revision).count());
+    let (count, of) = (
+        alike.count(),
+        observed.pods.iter().filter(|other| !other.terminating && other.revision == pod.revision).count(),
+    );
     let capacity = match outcome {
         Outcome::Done(plan, _) if trouble.reason == reason::UNSCHEDULABLE => format!(" ({})", plan.places.summary()),
         _ => String::new(),

@@ -5,9 +5,9 @@ use super::{Context, Counts, Outcome};
 use crate::config::Enforced;
 use crate::plan::tenancy::list;
 use crate::plan::{Plan, Problem};
+use ConditionStatus::{False, True, Unknown};
 use millrace_crds::conditions::*;
 use millrace_crds::{Condition, ConditionStatus, InferenceServiceStatus, NetworkPolicyMode};
-use ConditionStatus::{False, True, Unknown};
 
 /// Longest message; the schema allows more than anybody reads.
 const LONGEST: usize = 2_048;
@@ -28,7 +28,8 @@ pub fn settle(new: &mut [Condition], old: &[Condition], generation: Option<i64>,
     for condition in new {
         condition.observed_generation = generation;
         let before = old.iter().find(|before| before.type_ == condition.type_ && before.status == condition.status);
-        condition.last_transition_time = before.map_or_else(|| now.to_owned(), |before| before.last_transition_time.clone());
+        condition.last_transition_time =
+            before.map_or_else(|| now.to_owned(), |before| before.last_transition_time.clone());
     }
 }
 
@@ -104,7 +105,15 @@ fn readiness(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: 
     let desired = counts.desired.get(newest).copied().unwrap_or(0);
     let proven = new.proven.iter().any(|name| name.as_str() == newest);
     if ready > 0 {
-        return (condition(READY, True, reason::READY, format!("revision {newest} serves with {ready} of {desired} replicas")), false);
+        return (
+            condition(
+                READY,
+                True,
+                reason::READY,
+                format!("revision {newest} serves with {ready} of {desired} replicas"),
+            ),
+            false,
+        );
     }
     if desired == 0 && proven {
         let message = format!("revision {newest} has no replica; the next request starts one");
@@ -112,13 +121,22 @@ fn readiness(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: 
     }
     match cause.filter(|cause| cause.revision == newest) {
         Some(cause) => (condition(READY, False, cause.reason, cause.message.clone()), cause.lasting),
-        None => (condition(READY, False, reason::STARTING, format!("revision {newest} starts: no replica of {desired} is ready")), false),
+        None => (
+            condition(
+                READY,
+                False,
+                reason::STARTING,
+                format!("revision {newest} starts: no replica of {desired} is ready"),
+            ),
+            false,
+        ),
     }
 }
 
 fn verified(plan: &Plan, new: &InferenceServiceStatus, cause: Option<&Cause>) -> Condition {
     let newest = plan.newest.name.as_str();
-    const OF_MODEL: [&str; 4] = [reason::DIGEST_MISMATCH, reason::FETCH_FAILED, reason::MODEL_INVALID, reason::UNKNOWN_STORE];
+    const OF_MODEL: [&str; 4] =
+        [reason::DIGEST_MISMATCH, reason::FETCH_FAILED, reason::MODEL_INVALID, reason::UNKNOWN_STORE];
     let failed = cause.filter(|cause| cause.revision == newest && OF_MODEL.contains(&cause.reason));
     let pinned = plan.inputs.model.as_ref().is_some_and(|model| model.sha256.is_some() || !model.files.is_empty());
     if let Some(cause) = failed {
@@ -130,7 +148,12 @@ fn verified(plan: &Plan, new: &InferenceServiceStatus, cause: Option<&Cause>) ->
     if pinned {
         return condition(MODEL_VERIFIED, True, reason::VERIFIED, "the model's bytes are those that the spec names");
     }
-    condition(MODEL_VERIFIED, Unknown, reason::NOT_VERIFIED, "the spec names no digest: the model is served as it was found")
+    condition(
+        MODEL_VERIFIED,
+        Unknown,
+        reason::NOT_VERIFIED,
+        "the spec names no digest: the model is served as it was found",
+    )
 }
 
 fn workload(counts: &Counts, cause: Option<&Cause>) -> Condition {
@@ -152,12 +175,19 @@ fn support(plan: &Plan) -> Condition {
     if plan.named.is_empty() {
         return condition(FULLY_SUPPORTED, True, reason::SUPPORTED, "every field in use is acted upon");
     }
-    condition(FULLY_SUPPORTED, False, reason::FIELDS_WITHOUT_EFFECT, format!("without effect in this release: {}", list(&plan.named)))
+    condition(
+        FULLY_SUPPORTED,
+        False,
+        reason::FIELDS_WITHOUT_EFFECT,
+        format!("without effect in this release: {}", list(&plan.named)),
+    )
 }
 
 fn routes(new: &InferenceServiceStatus) -> Condition {
     match new.traffic.first() {
-        Some(entry) => condition(ROUTES_READY, True, reason::READY, format!("requests go to revision {}", entry.revision)),
+        Some(entry) => {
+            condition(ROUTES_READY, True, reason::READY, format!("requests go to revision {}", entry.revision))
+        }
         None => condition(ROUTES_READY, False, reason::PENDING, "no revision has been ready yet"),
     }
 }
@@ -165,7 +195,12 @@ fn routes(new: &InferenceServiceStatus) -> Condition {
 fn metrics(context: &Context<'_>) -> Condition {
     match context.scale.map(|scale| scale.metrics_fresh) {
         Some(true) => condition(METRICS_AVAILABLE, True, reason::FRESH, "every gateway reports"),
-        Some(false) => condition(METRICS_AVAILABLE, False, reason::NO_METRICS, "a gateway doesn't report: replicas aren't taken away meanwhile"),
+        Some(false) => condition(
+            METRICS_AVAILABLE,
+            False,
+            reason::NO_METRICS,
+            "a gateway doesn't report: replicas aren't taken away meanwhile",
+        ),
         None => condition(METRICS_AVAILABLE, Unknown, reason::PENDING, "the scaler hasn't looked at this service yet"),
     }
 }
@@ -174,13 +209,28 @@ fn network(context: &Context<'_>) -> Condition {
     let observed = context.observed;
     let holder = crate::plan::tenancy::holder(&observed.tenants, &observed.namespace_labels);
     if holder.is_some_and(|tenant| tenant.spec.policy.network_policy == NetworkPolicyMode::None) {
-        return condition(NETWORK_POLICY_ENFORCED, False, reason::FORBIDDEN_BY_POLICY, "the tenant's policy asks for no NetworkPolicy");
+        return condition(
+            NETWORK_POLICY_ENFORCED,
+            False,
+            reason::FORBIDDEN_BY_POLICY,
+            "the tenant's policy asks for no NetworkPolicy",
+        );
     }
     match context.settings.network_policy_enforced {
-        Enforced::True => condition(NETWORK_POLICY_ENFORCED, True, reason::VERIFIED, "the platform states that it is enforced"),
-        Enforced::False => {
-            condition(NETWORK_POLICY_ENFORCED, False, reason::NOT_VERIFIED, "the platform states that the network doesn't enforce it; servers still refuse callers without the release's certificate")
+        Enforced::True => {
+            condition(NETWORK_POLICY_ENFORCED, True, reason::VERIFIED, "the platform states that it is enforced")
         }
-        Enforced::Unknown => condition(NETWORK_POLICY_ENFORCED, Unknown, reason::NOT_VERIFIED, "the platform doesn't state whether the network enforces it"),
+        Enforced::False => condition(
+            NETWORK_POLICY_ENFORCED,
+            False,
+            reason::NOT_VERIFIED,
+            "the platform states that the network doesn't enforce it; servers still refuse callers without the release's certificate",
+        ),
+        Enforced::Unknown => condition(
+            NETWORK_POLICY_ENFORCED,
+            Unknown,
+            reason::NOT_VERIFIED,
+            "the platform doesn't state whether the network enforces it",
+        ),
     }
 }

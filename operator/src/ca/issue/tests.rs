@@ -15,7 +15,10 @@ fn nobody_is_shut_out_by_a_rotation() {
         // Whoever read the bundle yesterday must trust what is signed today.
         let yesterday = authority.bundle();
         authority = Authority::renew(Some(authority), day(today)).unwrap();
-        assert!(yesterday.contains(&authority.signer.certificate), "day {today}: the signer wasn't trusted the day before");
+        assert!(
+            yesterday.contains(&authority.signer.certificate),
+            "day {today}: the signer wasn't trusted the day before"
+        );
         assert!(left(&authority.signer.certificate, day(today)) > 0, "day {today}: the signer has run out");
         let before = leaf.issuer.clone();
         leaf = Leaf::renew(Some(leaf), &authority, "gateway.millrace.internal", day(today)).unwrap();
@@ -34,7 +37,10 @@ fn data_comes_back_and_nothing_due_changes_nothing() {
     let leaf = Leaf::renew(None, &authority, "operator.millrace.internal", day(0)).unwrap();
     assert_eq!(Leaf::from_data(&leaf.data()).as_ref(), Some(&leaf));
     assert_eq!(Leaf::renew(Some(leaf.clone()), &authority, "operator.millrace.internal", day(1)).unwrap(), leaf);
-    assert_eq!(Authority::from_data(&[("ca.crt".to_owned(), "x".to_owned()), ("ca.key".to_owned(), "y".to_owned())].into()), None);
+    assert_eq!(
+        Authority::from_data(&[("ca.crt".to_owned(), "x".to_owned()), ("ca.key".to_owned(), "y".to_owned())].into()),
+        None
+    );
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! Golden objects, and what must hold for every pod that is rendered.
+
+use super::*;
+use crate::plan::plan;
+use crate::testing::{observed, plan_of, service, settings};
+use serde_json::{Value, json};
+
+fn built(patch: Value) -> Objects<Desired> {
+    let observed = observed(service(patch));
+    build(&plan(&observed, &settings()).unwrap(), &observed, &settings()).unwrap()
+}
+
+/// All objects of a kind, as YAML-able values.
+fn check(name: &str, patch: Value) {
+    let Objects {
+        controller_revisions,
+        config_maps,
+        network_policies,
+        services,
+        budgets,
+        deployments,
+        stage: PhantomData,
+    } = built(patch);
+    let all = json!({
+        "configMaps": config_maps, "networkPolicies": network_policies, "services": services, "budgets": budgets, "deployments": deployments,
+        "revisions": controller_revisions.iter().map(|object| (object.name_any(), object.revision)).collect::<Vec<_>>(),
+    });
+    insta::assert_yaml_snapshot!(name, all);
+}
+
+#[test]
+fn golden() {
+    check("plain", json!({}));
+    check(
+        "mounted_model",
+        json!({"model": {"uri": "pvc://claim/dir/model.onnx", "credentials": null}, "availability": {"disruptionBudget": "None", "spread": "Zone", "drain": "5s"}}),
+    );
+    check("public_store", json!({"model": {"uri": "https://hub.example/model.onnx", "credentials": null}}));
+}
+
+/// The rules of Pod Security `restricted` that a pod of ours could break.
+fn restricted(pod: &Value) -> Result<(), String> {
+    let spec = &pod["spec"];
+    for host in ["hostNetwork", "hostPID", "hostIPC"] {
+        if spec[host] == true {
+            return Err(host.to_owned());
+        }
+    }
+    let pod_context = &spec["securityContext"];
+    for volume in spec["volumes"].as_array().unwrap() {
+        let kinds = [
+            "configMap",
+            "emptyDir",
+            "secret",
+            "persistentVolumeClaim",
+            "projected",
+            "downwardAPI",
+            "csi",
+            "ephemeral",
+        ];
+        if !volume.as_object().unwrap().keys().all(|key| key == "name" || kinds.contains(&key.as_str())) {
+            return Err(format!("volume {volume}"));
+        }
+    }
+    for container in spec["containers"].as_array().unwrap() {
+        let context = &container["securityContext"];
+        let holds = [
+            (context["allowPrivilegeEscalation"] == false, "privilege escalation"),
+            (
+                context["capabilities"]["drop"] == json!(["ALL"]) && context["capabilities"].get("add").is_none(),
+                "capabilities",
+            ),
+            (context["privileged"] != true, "privileged"),
+            (pod_context["runAsNonRoot"] == true, "root"),
+            (pod_context["runAsUser"] != 0, "root"),
+            (pod_context["seccompProfile"]["type"] == "RuntimeDefault", "seccomp"),
+            (container["ports"].as_array().unwrap().iter().all(|port| port.get("hostPort").is_none()), "host port"),
+        ];
+        if let Some((_, what)) = holds.iter().find(|(holds, _)| !holds) {
+            return Err((*what).to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_pod_is_restricted_and_has_no_token() {
+    for patch in [json!({}), json!({"model": {"uri": "pvc://claim/model.onnx"}})] {
+        for deployment in built(patch).deployments {
+            let pod = serde_json::to_value(&deployment.spec.template).unwrap();
+            assert_eq!(restricted(&pod), Ok(()));
+            assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+            assert_eq!(pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);
+            let mut worse = pod.clone();
+            worse["spec"]["containers"][0]["securityContext"]["capabilities"]["drop"] = json!([]);
+            assert!(restricted(&worse).is_err(), "the check can't fail");
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_renders_nothing_anew() {
+    let before = observed(service(json!({})));
+    let first = build(&plan(&before, &settings()).unwrap(), &before, &settings()).unwrap();
+    let mut after = before;
+    after.owned.controller_revisions = first.controller_revisions.iter().cloned().map(std::sync::Arc::new).collect();
+    let newer = Settings { image: "registry.example/millrace:2".to_owned(), ..settings() };
+    let second = build(&plan(&after, &newer).unwrap(), &after, &newer).unwrap();
+    assert_eq!(second.deployments, first.deployments);
+    assert_eq!(second.config_maps, first.config_maps);
+    assert_eq!(second.controller_revisions, first.controller_revisions);
+}
+
+#[test]
+fn zero_is_sent_until_the_scaler_owns_the_number() {
+    let mut seen = observed(service(json!({})));
+    let first = build(&plan(&seen, &settings()).unwrap(), &seen, &settings()).unwrap();
+    assert!(first.deployments.iter().all(|deployment| deployment.spec.replicas == Some(0)));
+    let mut live = first.deployments[0].clone();
+    live.metadata.managed_fields = serde_json::from_value(json!([{"manager": labels::SCALE_MANAGER, "operation": "Apply", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}])).unwrap();
+    seen.owned.deployments = vec![std::sync::Arc::new(live)];
+    let second = build(&plan(&seen, &settings()).unwrap(), &seen, &settings()).unwrap();
+    assert_eq!(
+        second.deployments.iter().map(|deployment| deployment.spec.replicas).collect::<Vec<_>>(),
+        [None, Some(0)]
+    );
+}
+
+#[test]
+fn what_a_pod_reads_is_a_manifest_that_the_server_takes() {
+    let objects = built(json!({"access": {"maxRequestBytes": 5}}));
+    let map = objects.config_maps.iter().find(|map| map.immutable == Some(true)).unwrap();
+    let manifest = millrace_crds::manifest::Manifest::from_yaml(&map.data.as_ref().unwrap()["manifest.yaml"]).unwrap();
+    let plan = plan_of(json!({}));
+    assert_eq!(manifest.metadata.version, Some(1));
+    assert_eq!(manifest.spec.model, plan.inputs.model);
+    assert!(manifest.spec.access.max_request_bytes > 5, "the gateway's limit may rise without a new revision");
+    let stores: Vec<millrace_crds::store::Store> =
+        serde_saphyr::from_str(&map.data.as_ref().unwrap()["stores.yaml"]).unwrap();
+    assert_eq!(stores, settings().stores[..1]);
+}

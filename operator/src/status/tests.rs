@@ -1,0 +1,158 @@
+//! Tables: what is, and what is told of it.
+
+use super::*;
+use crate::build::{Objects, build};
+use crate::plan::plan;
+use crate::pods::{PodView, Trouble};
+use crate::testing::{observed, service, settings};
+use millrace_crds::conditions::{ACCEPTED, MODEL_VERIFIED, PLACED, READY, RECONCILING, STALLED, reason};
+use millrace_crds::{Condition, ConditionStatus};
+use serde_json::{Value, json};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+const NOW: &str = "2026-11-24T17:00:00Z";
+
+/// A service with `replicas` asked for on its first pool, `pods`, and `old` status.
+fn told(
+    replicas: i32,
+    pods: &[PodView],
+    old: InferenceServiceStatus,
+    patch: Value,
+    now: &str,
+) -> InferenceServiceStatus {
+    let mut object = service(patch);
+    object.status = Some(old);
+    let mut seen = observed(object);
+    let planned = plan(&seen, &settings());
+    let context_pods = |name: &str| {
+        pods.iter()
+            .cloned()
+            .map(|pod| PodView {
+                revision: if pod.revision.is_empty() { name.to_owned() } else { pod.revision.clone() },
+                pool: "l40s-onprem".to_owned(),
+                ..pod
+            })
+            .collect()
+    };
+    let applied = planned.as_ref().ok().map(|plan| {
+        seen.pods = context_pods(&plan.newest.name);
+        let Objects {
+            controller_revisions,
+            config_maps,
+            network_policies,
+            services,
+            budgets,
+            mut deployments,
+            stage: _,
+        } = build(plan, &seen, &settings()).unwrap();
+        deployments[0].spec.replicas = Some(replicas);
+        seen.owned.deployments = deployments.iter().cloned().map(Arc::new).collect();
+        Objects::<Applied> {
+            controller_revisions,
+            config_maps,
+            network_policies,
+            services,
+            budgets,
+            deployments,
+            stage: PhantomData,
+        }
+    });
+    let outcome = match (&planned, &applied) {
+        (Ok(plan), Some(applied)) => Outcome::Done(plan, applied),
+        (Err(problems), _) => Outcome::Refused(problems),
+        _ => unreachable!("a plan was applied"),
+    };
+    let settings = settings();
+    status(&outcome, &Context { observed: &seen, settings: &settings, scale: None, now })
+}
+
+fn find<'s>(status: &'s InferenceServiceStatus, kind: &str) -> &'s Condition {
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_.as_str() == kind)
+        .unwrap_or_else(|| panic!("no condition {kind}"))
+}
+
+fn pod(ready: bool, trouble: Option<&'static str>) -> PodView {
+    let trouble = trouble.map(|reason| Trouble { reason, message: "so it is".to_owned(), count: 2 });
+    PodView { name: "p".to_owned(), ready, trouble, ..PodView::default() }
+}
+
+#[test]
+fn phases() {
+    use ConditionStatus::{False, True};
+    for (replicas, pods, expected, stalled) in [
+        (0, vec![], (False, reason::STARTING), False),
+        (1, vec![], (False, reason::STARTING), False),
+        (1, vec![pod(false, None)], (False, reason::STARTING), False),
+        (1, vec![pod(true, None)], (True, reason::READY), False),
+        (1, vec![pod(false, Some(reason::DIGEST_MISMATCH))], (False, reason::DIGEST_MISMATCH), True),
+        (1, vec![pod(false, Some(reason::UNSCHEDULABLE))], (False, reason::UNSCHEDULABLE), False),
+        (2, vec![pod(true, None), pod(false, Some(reason::UNSCHEDULABLE))], (True, reason::READY), False),
+        (1, vec![pod(false, Some(reason::MISSING_REFERENCE))], (False, reason::MISSING_REFERENCE), True),
+    ] {
+        let told = told(replicas, &pods, InferenceServiceStatus::default(), json!({}), NOW);
+        let ready = find(&told, READY);
+        assert_eq!((ready.status, ready.reason.as_str()), expected, "{replicas} {pods:?}");
+        assert_eq!(find(&told, STALLED).status, stalled, "{pods:?}");
+        assert!(find(&told, RECONCILING).status == False || (ready.status == False && stalled == False));
+        assert_eq!(ready.observed_generation, Some(3));
+    }
+}
+
+#[test]
+fn zero_is_ready_only_for_a_proven_revision() {
+    let ran = told(1, &[pod(true, None)], InferenceServiceStatus::default(), json!({}), NOW);
+    assert_eq!(ran.traffic.len(), 1);
+    assert_eq!((ran.traffic[0].weight, ran.proven.len()), (100, 1));
+    let idle = told(0, &[], ran, json!({}), NOW);
+    assert_eq!(find(&idle, READY).reason.as_str(), reason::SCALED_TO_ZERO);
+    assert_eq!(find(&idle, READY).status, ConditionStatus::True);
+    let never = told(0, &[], InferenceServiceStatus::default(), json!({}), NOW);
+    assert_eq!(find(&never, READY).status, ConditionStatus::False);
+}
+
+#[test]
+fn times_move_only_when_a_condition_flips() {
+    let first = told(1, &[pod(true, None)], InferenceServiceStatus::default(), json!({}), NOW);
+    let again = told(1, &[pod(true, None)], first.clone(), json!({}), "2026-11-24T18:00:00Z");
+    assert_eq!(again, first, "an unchanged service would be written for ever");
+    let later = told(1, &[pod(false, None)], first, json!({}), "2026-11-24T18:00:00Z");
+    assert_eq!(find(&later, READY).last_transition_time, "2026-11-24T18:00:00Z");
+    assert_eq!(find(&later, ACCEPTED).last_transition_time, NOW);
+}
+
+#[test]
+fn a_spec_that_turns_bad_keeps_traffic() {
+    let ran = told(1, &[pod(true, None)], InferenceServiceStatus::default(), json!({}), NOW);
+    let bad = told(1, &[], ran.clone(), json!({"model": {"uri": "s3://elsewhere/m.onnx"}}), NOW);
+    assert_eq!(
+        (find(&bad, ACCEPTED).status, find(&bad, ACCEPTED).reason.as_str()),
+        (ConditionStatus::False, reason::UNKNOWN_STORE)
+    );
+    assert_eq!(find(&bad, READY).status, ConditionStatus::False);
+    assert_eq!((bad.traffic, bad.proven), (ran.traffic, ran.proven));
+    let nowhere = told(1, &[], InferenceServiceStatus::default(), json!({"placement": {"regions": ["mars"]}}), NOW);
+    assert_eq!(find(&nowhere, PLACED).reason.as_str(), reason::NO_POOL_FITS);
+    assert_eq!(find(&nowhere, ACCEPTED).status, ConditionStatus::True);
+}
+
+#[test]
+fn a_wrong_digest_is_told_as_such_and_room_is_counted() {
+    let wrong =
+        told(1, &[pod(false, Some(reason::DIGEST_MISMATCH))], InferenceServiceStatus::default(), json!({}), NOW);
+    assert_eq!(find(&wrong, MODEL_VERIFIED).reason.as_str(), reason::DIGEST_MISMATCH);
+    let failure = wrong.model.unwrap().last_failure.unwrap();
+    assert_eq!((failure.reason.as_str(), failure.count), (reason::DIGEST_MISMATCH, 2));
+    let full = told(
+        1,
+        &[pod(false, Some(reason::UNSCHEDULABLE))],
+        InferenceServiceStatus::default(),
+        json!({"placement": {"locations": ["OnPremises"]}}),
+        NOW,
+    );
+    let message = &find(&full, PLACED).message;
+    assert!(message.contains("L40S: not counted on premises; h100-cloud: cloud excluded by locations"), "{message}");
+}
