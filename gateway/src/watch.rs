@@ -206,7 +206,7 @@ impl Index {
     /// Publishes a table after each change, for ever. Changes that come while a table is built make one table together.
     pub async fn publish(&self, fleet: &Fleet, mut synced: watch::Receiver<usize>) {
         // Half a list isn't a table: services without pods would be woken, tenants without namespaces refused.
-        let _ = synced.wait_for(|lists| *lists == LISTS).await;
+        let _ = synced.wait_for(|lists| *lists >= LISTS).await;
         loop {
             fleet.publish(self.read(Table::build));
             self.changed.notified().await;

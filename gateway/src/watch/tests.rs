@@ -76,6 +76,20 @@ fn an_identity_needs_all_three() {
     assert!(read_identity(&secret(&["tls.crt", "tls.key"])).is_none());
 }
 
+/// Routes from disk count as the lists; those of the API server come on top, perhaps before anybody looks.
+#[tokio::test]
+async fn lists_beyond_the_first_ones_hold_nothing_up() {
+    let index = Index::default();
+    let fleet = Fleet::default();
+    let (_sender, synced) = watch::channel(2 * LISTS);
+    let mut changes = fleet.changes();
+    tokio::select! {
+        () = index.publish(&fleet, synced) => {}
+        changed = changes.changed() => changed.unwrap(),
+    }
+    assert_eq!(fleet.load().generation, 1);
+}
+
 #[tokio::test]
 async fn no_table_before_all_lists_are_there() {
     let index = Arc::new(Index::default());
