@@ -50,6 +50,15 @@ pub struct Bounds {
     pub delay: Duration,
 }
 
+/// When a question is asked, and how long an answer takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Now.
+    pub now: Time,
+    /// Time that a run takes.
+    pub run: Duration,
+}
+
 /// What the caller should do next.
 #[derive(Debug)]
 pub enum Next<W> {
@@ -107,20 +116,19 @@ impl<W: Work> Queue<W> {
         Ok(())
     }
 
-    /// The next batch. Entries that can't be done in time (a run takes `run`) go to `late`; those whose clients have
-    /// gone vanish.
-    pub fn next(&mut self, now: Time, run: Duration, late: &mut Vec<Entry<W>>) -> Next<W> {
-        let Some(first) = self.pop_first(now, run, late) else { return Next::Wait(None) };
+    /// The next batch. Entries that can't be done in time go to `late`; those whose clients have gone vanish.
+    pub fn next(&mut self, at: Moment, late: &mut Vec<Entry<W>>) -> Next<W> {
+        let Some(first) = self.pop_first(at, late) else { return Next::Wait(None) };
         let ready = first.since.saturating_add(self.bounds.delay);
         let mut rows = first.rows;
         let mut batch = vec![first];
         while rows < self.bounds.rows {
             let shape = batch[0].shape.clone();
-            let Some(entry) = self.pop_like(&shape, self.bounds.rows - rows, now, run, late) else { break };
+            let Some(entry) = self.pop_like(&shape, self.bounds.rows - rows, at, late) else { break };
             rows += entry.rows;
             batch.push(entry);
         }
-        if rows < self.bounds.rows && now < ready {
+        if rows < self.bounds.rows && at.now < ready {
             // It may still grow: put it back in its order.
             for entry in batch.into_iter().rev() {
                 self.entries += 1;
@@ -139,13 +147,13 @@ impl<W: Work> Queue<W> {
         self.lanes.iter_mut().flat_map(std::mem::take).collect()
     }
 
-    fn pop_first(&mut self, now: Time, run: Duration, late: &mut Vec<Entry<W>>) -> Option<Entry<W>> {
+    fn pop_first(&mut self, moment: Moment, late: &mut Vec<Entry<W>>) -> Option<Entry<W>> {
         loop {
             let lane = (0..LANES).filter(|&lane| !self.lanes[lane].is_empty()).min_by_key(|&lane| {
                 let front = &self.lanes[lane][0];
-                (urgency(lane, front.since, now), front.since)
+                (urgency(lane, front.since, moment.now), front.since)
             })?;
-            if let Some(entry) = self.take(lane, 0, now, run, late) {
+            if let Some(entry) = self.take((lane, 0), moment, late) {
                 return Some(entry);
             }
         }
@@ -155,8 +163,7 @@ impl<W: Work> Queue<W> {
         &mut self,
         shape: &[Vec<usize>],
         room: usize,
-        now: Time,
-        run: Duration,
+        moment: Moment,
         late: &mut Vec<Entry<W>>,
     ) -> Option<Entry<W>> {
         loop {
@@ -164,22 +171,22 @@ impl<W: Work> Queue<W> {
             let candidate = |lane: usize| self.lanes[lane].iter().take(LOOK).position(fits).map(|at| (lane, at));
             let (lane, at) = (0..LANES).filter_map(candidate).min_by_key(|&(lane, at)| {
                 let entry = &self.lanes[lane][at];
-                (urgency(lane, entry.since, now), entry.since)
+                (urgency(lane, entry.since, moment.now), entry.since)
             })?;
-            if let Some(entry) = self.take(lane, at, now, run, late) {
+            if let Some(entry) = self.take((lane, at), moment, late) {
                 return Some(entry);
             }
         }
     }
 
-    fn take(&mut self, lane: usize, at: usize, now: Time, run: Duration, late: &mut Vec<Entry<W>>) -> Option<Entry<W>> {
+    fn take(&mut self, (lane, at): (usize, usize), moment: Moment, late: &mut Vec<Entry<W>>) -> Option<Entry<W>> {
         let entry = self.lanes[lane].remove(at)?;
         self.entries -= 1;
         self.bytes -= entry.bytes;
         if entry.work.gone() {
             return None;
         }
-        if now.saturating_add(run) > entry.deadline {
+        if moment.now.saturating_add(moment.run) > entry.deadline {
             late.push(entry);
             return None;
         }

@@ -19,6 +19,10 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+fn at(now: u64, run: u64) -> Moment {
+    Moment { now: ms(now), run: ms(run) }
+}
+
 fn entry(id: usize, lane: usize, rows: usize, since: Time) -> Entry<Job> {
     Entry { lane, shape: vec![vec![2]], rows, bytes: 10, since, deadline: ms(1_000_000), work: Job { id, gone: false } }
 }
@@ -37,9 +41,9 @@ fn urgent_lanes_go_first_and_old_ones_catch_up() {
     let mut queue = Queue::new(Bounds { rows: 1, ..BOUNDS });
     queue.push(entry(1, 2, 1, ms(0))).unwrap();
     queue.push(entry(2, 0, 1, ms(100))).unwrap();
-    assert_eq!(ids(queue.next(ms(100), ms(0), &mut Vec::new())), [2]);
+    assert_eq!(ids(queue.next(at(100, 0), &mut Vec::new())), [2]);
     queue.push(entry(3, 0, 1, ms(1_700))).unwrap();
-    assert_eq!(ids(queue.next(ms(1_700), ms(0), &mut Vec::new())), [1], "it waited for three lanes");
+    assert_eq!(ids(queue.next(at(1_700, 0), &mut Vec::new())), [1], "it waited for three lanes");
 }
 
 #[test]
@@ -48,8 +52,8 @@ fn another_shape_does_not_end_a_batch() {
     queue.push(entry(1, 1, 1, ms(0))).unwrap();
     queue.push(Entry { shape: vec![vec![3]], ..entry(2, 1, 1, ms(1)) }).unwrap();
     queue.push(entry(3, 1, 1, ms(2))).unwrap();
-    assert_eq!(ids(queue.next(ms(3), ms(0), &mut Vec::new())), [1, 3]);
-    assert_eq!(ids(queue.next(ms(3), ms(0), &mut Vec::new())), [2]);
+    assert_eq!(ids(queue.next(at(3, 0), &mut Vec::new())), [1, 3]);
+    assert_eq!(ids(queue.next(at(3, 0), &mut Vec::new())), [2]);
 }
 
 #[test]
@@ -59,7 +63,7 @@ fn late_and_gone_entries_never_run() {
     queue.push(Entry { work: Job { id: 2, gone: true }, ..entry(2, 1, 1, ms(0)) }).unwrap();
     queue.push(entry(3, 1, 1, ms(0))).unwrap();
     let mut late = Vec::new();
-    assert_eq!(ids(queue.next(ms(8), ms(5), &mut late)), [3], "8 ms and a run of 5 ms are past 10 ms");
+    assert_eq!(ids(queue.next(at(8, 5), &mut late)), [3], "8 ms and a run of 5 ms are past 10 ms");
     assert_eq!(late.len(), 1);
     assert!(queue.is_empty());
 }
@@ -80,11 +84,11 @@ fn full_means_full_until_a_client_goes() {
 fn a_delay_waits_until_the_batch_is_full_or_due() {
     let mut queue = Queue::new(Bounds { delay: ms(5), ..BOUNDS });
     queue.push(entry(1, 1, 3, ms(0))).unwrap();
-    assert!(matches!(queue.next(ms(2), ms(0), &mut Vec::new()), Next::Wait(Some(at)) if at == ms(5)));
+    assert!(matches!(queue.next(at(2, 0), &mut Vec::new()), Next::Wait(Some(at)) if at == ms(5)));
     queue.push(entry(2, 1, 1, ms(3))).unwrap();
-    assert_eq!(ids(queue.next(ms(3), ms(0), &mut Vec::new())), [1, 2]);
+    assert_eq!(ids(queue.next(at(3, 0), &mut Vec::new())), [1, 2]);
     queue.push(entry(3, 1, 1, ms(10))).unwrap();
-    assert_eq!(ids(queue.next(ms(15), ms(0), &mut Vec::new())), [3]);
+    assert_eq!(ids(queue.next(at(15, 0), &mut Vec::new())), [3]);
 }
 
 proptest! {
@@ -98,12 +102,10 @@ proptest! {
                 pushed.push(id);
             }
             prop_assert!(queue.len() <= BOUNDS.entries);
-            if take {
-                if let Next::Batch(batch) = queue.next(now, ms(0), &mut Vec::new()) {
-                    prop_assert!(batch.iter().map(|entry| entry.rows).sum::<usize>() <= BOUNDS.rows);
-                    prop_assert!(batch.iter().all(|entry| entry.shape == batch[0].shape));
-                    left.extend(batch.iter().map(|entry| entry.work.id));
-                }
+            if take && let Next::Batch(batch) = queue.next(Moment { now, run: ms(0) }, &mut Vec::new()) {
+                prop_assert!(batch.iter().map(|entry| entry.rows).sum::<usize>() <= BOUNDS.rows);
+                prop_assert!(batch.iter().all(|entry| entry.shape == batch[0].shape));
+                left.extend(batch.iter().map(|entry| entry.work.id));
             }
         }
         left.extend(queue.drain().iter().map(|entry| entry.work.id));

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
     metrics::Metrics,
     protocol::tensor::Tensor,
-    queue::{Bounds, Entry, Next, Queue, Time, Work},
+    queue::{Bounds, Entry, Moment, Next, Queue, Time, Work},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -177,7 +177,7 @@ impl Workers {
         let mut state = self.state();
         loop {
             let mut late = Vec::new();
-            let next = state.queue.next(self.now(), self.expected(), &mut late);
+            let next = state.queue.next(Moment { now: self.now(), run: self.expected() }, &mut late);
             for entry in late {
                 // An estimate that was wrong once must not keep refusing: it sinks until a run corrects it.
                 self.expected.store(self.expected.load(Ordering::Relaxed) / 10 * 9, Ordering::Relaxed);

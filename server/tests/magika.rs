@@ -1,4 +1,5 @@
 //! The real engine with a real model: Magika, whose answers are known.
+#![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
 use millrace_crds::{ExecutionProvider, manifest::Manifest};
 use millrace_server::{

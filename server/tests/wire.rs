@@ -1,4 +1,5 @@
 //! HTTP and gRPC in process, over a real socket, with the fake engine.
+#![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
 mod support;
 

@@ -36,6 +36,13 @@ enum Broken {
     Surely(String),
 }
 
+/// A file that is being written.
+struct Partial {
+    file: tokio::fs::File,
+    hasher: Sha256,
+    have: u64,
+}
+
 type Parts = BoxStream<'static, Result<Bytes, String>>;
 
 /// Fetches to `folder/DIGEST.onnx`.
@@ -55,16 +62,14 @@ pub async fn fetch(
     let guard = Guard::new(&source.store.cidrs).map_err(failed)?;
     let partial = folder.join(format!(".partial-{}", std::process::id()));
     remove_quietly(&partial);
-    let mut file =
-        tokio::fs::File::create(&partial).await.map_err(|error| failed(format!("no room for it: {error}")))?;
-    let mut hasher = Sha256::new();
-    let mut have = 0u64;
+    let file = tokio::fs::File::create(&partial).await.map_err(|error| failed(format!("no room for it: {error}")))?;
+    let mut into = Partial { file, hasher: Sha256::new(), have: 0 };
     let mut attempt = 0;
-    while let Err(broken) = transfer(source, keys, &guard, &mut file, &mut hasher, &mut have).await {
+    while let Err(broken) = transfer(source, keys, &guard, &mut into).await {
         attempt += 1;
         match broken {
             Broken::Maybe(error) if attempt < ATTEMPTS => {
-                tracing::warn!(attempt, have, error, "the transfer broke off");
+                tracing::warn!(attempt, have = into.have, error, "the transfer broke off");
                 tokio::time::sleep(Duration::from_millis(250) * 2u32.pow(attempt)).await;
             }
             Broken::Maybe(error) | Broken::Surely(error) => {
@@ -73,40 +78,41 @@ pub async fn fetch(
             }
         }
     }
-    file.sync_all().await.map_err(|error| failed(error.to_string()))?;
-    let digest = verify::hex(&hasher.finalize());
+    into.file.sync_all().await.map_err(|error| failed(error.to_string()))?;
+    let digest = verify::hex(&into.hasher.finalize());
     if let Err(error) = verify::compare(&digest, wanted) {
         remove_quietly(&partial);
         return Err(error);
     }
     let path = folder.join(format!("{digest}.onnx"));
     std::fs::rename(&partial, &path).map_err(|error| failed(error.to_string()))?;
-    tracing::info!(bytes = have, digest, "the model is fetched");
+    tracing::info!(bytes = into.have, digest, "the model is fetched");
     Ok((path, digest))
 }
 
-async fn transfer(
-    source: &Source,
-    keys: &Keys,
-    guard: &Guard,
-    file: &mut tokio::fs::File,
-    hasher: &mut Sha256,
-    have: &mut u64,
-) -> Result<(), Broken> {
+async fn transfer(source: &Source, keys: &Keys, guard: &Guard, into: &mut Partial) -> Result<(), Broken> {
     let mut parts = match source.scheme {
-        Scheme::S3 => open_s3(source, keys, guard, *have).await?,
-        Scheme::Https => open_https(source, keys, guard, *have).await?,
+        Scheme::S3 => open_s3(source, keys, guard, into.have).await?,
+        Scheme::Https => open_https(source, keys, guard, into.have).await?,
     };
     while let Some(part) = parts.next().await {
         let part = part.map_err(Broken::Maybe)?;
-        if *have + part.len() as u64 > MAX_BYTES {
+        if into.have + part.len() as u64 > MAX_BYTES {
             return Err(Broken::Surely(format!("it is larger than {MAX_BYTES} bytes")));
         }
-        file.write_all(&part).await.map_err(|error| Broken::Surely(format!("it can't be written: {error}")))?;
-        hasher.update(&part);
-        *have += part.len() as u64;
+        into.file.write_all(&part).await.map_err(|error| Broken::Surely(format!("it can't be written: {error}")))?;
+        into.hasher.update(&part);
+        into.have += part.len() as u64;
     }
-    file.flush().await.map_err(|error| Broken::Surely(format!("it can't be written: {error}")))
+    into.file.flush().await.map_err(|error| Broken::Surely(format!("it can't be written: {error}")))
+}
+
+/// The client uses the process's cryptography provider, and panics where there is none.
+fn install_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Lost races are fine: somebody else has installed one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
 }
 
 fn client(source: &Source, guard: &Guard, plain: bool) -> Result<reqwest::Client, String> {
@@ -120,6 +126,7 @@ fn client(source: &Source, guard: &Guard, plain: bool) -> Result<reqwest::Client
             attempt.follow()
         }
     });
+    install_provider();
     let mut builder = reqwest::Client::builder()
         .no_proxy()
         .dns_resolver(guard.clone())

@@ -1,0 +1,108 @@
+//! Models from stores: over HTTP on this machine, with transfers that break, and stores that may not be asked.
+#![allow(clippy::unwrap_used)] // the helpers of tests are tests too
+
+use millrace_crds::{conditions::reason, store::Store};
+use millrace_server::model::{
+    fetch,
+    source::{Keys, Source},
+    verify,
+};
+use sha2::{Digest as _, Sha256};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+const MODEL: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// A store that sends `first` bytes of its first answer and then hangs up; later ones are whole. Keeps what it was asked.
+async fn store(first: usize, asked: Arc<Mutex<Vec<String>>>) -> Store {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let answers = AtomicUsize::new(0);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { break };
+                head.push(byte);
+            }
+            let head = String::from_utf8(head).unwrap().to_lowercase();
+            let from = head
+                .split_once("range: bytes=")
+                .map_or(0, |(_, rest)| rest.split('-').next().unwrap().parse().unwrap());
+            asked.lock().unwrap().push(head);
+            let body = &MODEL[from..];
+            let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
+            let range = if from > 0 {
+                format!("Content-Range: bytes {from}-{}/{}\r\n", MODEL.len() - 1, MODEL.len())
+            } else {
+                String::new()
+            };
+            let whole = answers.fetch_add(1, Ordering::SeqCst) > 0;
+            let head = format!(
+                "HTTP/1.1 {status}\r\n{range}ETag: \"a\"\r\nLast-Modified: Tue, 24 Nov 2026 10:00:00 GMT\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&body[..if whole { body.len() } else { first.min(body.len()) }]).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    Store { name: "models".into(), endpoint: Some(endpoint), cidrs: vec!["127.0.0.0/8".into()], ..Store::default() }
+}
+
+fn source(scheme: &str, store: Store) -> Source {
+    Source::resolve(&format!("{scheme}://models/a/m.onnx"), &[Store { scheme: scheme.into(), ..store }]).unwrap()
+}
+
+#[tokio::test]
+async fn a_broken_transfer_goes_on_where_it_broke() {
+    let digest = verify::hex(&Sha256::digest(MODEL));
+    let keys = Keys { s3: Some(("id".into(), "key".into(), None)), token: Some("t0k".into()) };
+    for scheme in ["https", "s3"] {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let source = source(scheme, store(10, Arc::clone(&asked)).await);
+        let folder = tempfile::tempdir().unwrap();
+        let (path, got) = fetch::fetch(&source, &keys, folder.path(), Some(&digest)).await.unwrap();
+        assert_eq!((std::fs::read(path).unwrap(), got), (MODEL.to_vec(), digest.clone()), "{scheme}");
+        let asked = asked.lock().unwrap();
+        assert!(
+            asked.len() >= 2 && asked.iter().skip(1).any(|head| head.contains("range: bytes=10-")),
+            "{scheme}: {asked:?}"
+        );
+        let proof = if scheme == "s3" { "aws4-hmac-sha256" } else { "bearer t0k" };
+        assert!(asked[0].contains(proof), "{scheme}: {asked:?}");
+        assert!(asked[0].contains("/a/m.onnx"), "{scheme}: {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_digest_leaves_nothing_behind() {
+    let source = source("https", store(usize::MAX, Arc::default()).await);
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetch::fetch(&source, &Keys::default(), folder.path(), Some(&"0".repeat(64))).await.unwrap_err();
+    assert_eq!(error.reason, reason::DIGEST_MISMATCH);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn private_addresses_need_the_platforms_word() {
+    for scheme in ["https", "s3"] {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let store = Store { cidrs: Vec::new(), ..store(usize::MAX, Arc::clone(&asked)).await };
+        let by_name = store.endpoint.clone().map(|endpoint| endpoint.replace("127.0.0.1", "localhost"));
+        for endpoint in [store.endpoint.clone(), by_name] {
+            let source = source(scheme, Store { endpoint, ..store.clone() });
+            let folder = tempfile::tempdir().unwrap();
+            let error = fetch::fetch(&source, &Keys::default(), folder.path(), None).await.unwrap_err();
+            assert_eq!(error.reason, reason::FETCH_FAILED, "{error}");
+        }
+        assert!(asked.lock().unwrap().is_empty(), "nothing was even asked");
+    }
+}
