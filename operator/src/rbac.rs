@@ -65,6 +65,7 @@ pub fn yaml() -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn no_right_too_many() {
@@ -75,5 +76,47 @@ mod tests {
             assert!(rule.group != "*" && !rule.resources.contains(&"*"), "{rule:?}");
         }
         assert!(CLUSTER.iter().all(|rule| !rule.resources.iter().any(|resource| resource.starts_with("secrets"))));
+    }
+
+    /// `group resource verb` of every rule in a text, which may be a template: one rule is three lines.
+    fn granted(text: &str) -> BTreeSet<String> {
+        let mut granted = BTreeSet::new();
+        let (mut groups, mut resources) = (Vec::new(), Vec::new());
+        for line in text.lines() {
+            let list = |key: &str| -> Option<Vec<String>> {
+                let rest = line.trim().trim_start_matches("- ").strip_prefix(key)?;
+                let inner = rest.trim().trim_start_matches('[').trim_end_matches(']');
+                Some(inner.split(',').map(|entry| entry.trim().trim_matches('"').to_owned()).collect())
+            };
+            groups = list("apiGroups:").unwrap_or(groups);
+            resources = list("resources:").unwrap_or(resources);
+            for verb in list("verbs:").unwrap_or_default() {
+                for (group, resource) in
+                    groups.iter().flat_map(|group| resources.iter().map(move |resource| (group, resource)))
+                {
+                    granted.insert(format!("{group} {resource} {verb}"));
+                }
+            }
+        }
+        granted
+    }
+
+    fn used(table: &[Rule]) -> BTreeSet<String> {
+        let of = |rule: &Rule| {
+            let Rule { group, resources, verbs } = *rule;
+            resources
+                .iter()
+                .flat_map(move |resource| verbs.iter().map(move |verb| format!("{group} {resource} {verb}")))
+        };
+        table.iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn the_chart_grants_just_these() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/millrace/templates/operator/rbac.yaml");
+        let chart = std::fs::read_to_string(path).unwrap();
+        let (cluster, release) = chart.split_once("\nkind: Role\n").unwrap();
+        assert_eq!(granted(cluster), used(CLUSTER));
+        assert_eq!(granted(release), used(RELEASE));
     }
 }

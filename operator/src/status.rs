@@ -71,7 +71,7 @@ pub fn status(outcome: &Outcome<'_>, context: &Context<'_>) -> InferenceServiceS
         new.scaling =
             Some(ScalingStatus { desired: scale.desired, reason: bounded(&scale.reason, 1_024), at: scale.at.clone() });
     }
-    let cause = cause::of(observed, outcome);
+    let cause = cause::of(observed, outcome).or_else(|| cause::no_room(outcome, context.scale));
     if let Outcome::Done(plan, _) = outcome {
         prove(&mut new, plan, &counts);
         new.model = Some(model(plan, &new, &counts, cause.as_ref()));

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use crate::observe::Observed;
+use crate::scale::ScaleState;
 use millrace_crds::conditions::reason;
 
 /// Why pods don't serve.
@@ -61,6 +62,19 @@ pub(crate) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Option<Cause> {
         revision: pod.revision.clone(),
         of_server: OF_SERVER.contains(&trouble.reason),
         lasting: trouble.reason != reason::UNSCHEDULABLE && trouble.reason != reason::STARTING,
+    })
+}
+
+/// No pod, because the scaler found room for none: its sentence has the counts.
+pub(crate) fn no_room(outcome: &Outcome<'_>, scale: Option<&ScaleState>) -> Option<Cause> {
+    let (Outcome::Done(plan, _), Some(scale)) = (outcome, scale) else { return None };
+    (scale.cause == millrace_scaler::Cause::NoRoom).then(|| Cause {
+        reason: reason::UNSCHEDULABLE,
+        message: scale.reason.clone(),
+        count: 0,
+        revision: plan.newest.name.clone(),
+        of_server: false,
+        lasting: false,
     })
 }
 

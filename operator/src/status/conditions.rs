@@ -201,7 +201,10 @@ fn metrics(context: &Context<'_>) -> Condition {
             reason::NO_METRICS,
             "a gateway doesn't report: replicas aren't taken away meanwhile",
         ),
-        None => condition(METRICS_AVAILABLE, Unknown, reason::PENDING, "the scaler hasn't looked at this service yet"),
+        // After a change of leader the scaler hasn't looked yet: what was told last stands until it has.
+        None => told_before(context, METRICS_AVAILABLE).unwrap_or_else(|| {
+            condition(METRICS_AVAILABLE, Unknown, reason::PENDING, "the scaler hasn't looked at this service yet")
+        }),
     }
 }
 
@@ -212,7 +215,7 @@ fn network(context: &Context<'_>) -> Condition {
         return condition(
             NETWORK_POLICY_ENFORCED,
             False,
-            reason::FORBIDDEN_BY_POLICY,
+            reason::NOT_VERIFIED,
             "the tenant's policy asks for no NetworkPolicy",
         );
     }
@@ -233,4 +236,9 @@ fn network(context: &Context<'_>) -> Condition {
             "the platform doesn't state whether the network enforces it",
         ),
     }
+}
+
+fn told_before(context: &Context<'_>, kind: &str) -> Option<Condition> {
+    let status = context.observed.service.status.as_ref()?;
+    status.conditions.iter().find(|condition| condition.type_.as_str() == kind).cloned()
 }

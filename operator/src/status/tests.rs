@@ -156,3 +156,24 @@ fn a_wrong_digest_is_told_as_such_and_room_is_counted() {
     let message = &find(&full, PLACED).message;
     assert!(message.contains("L40S: not counted on premises; h100-cloud: cloud excluded by locations"), "{message}");
 }
+
+#[test]
+fn no_room_is_told_before_there_is_a_pod() {
+    let seen = observed(service(json!({})));
+    let planned = plan(&seen, &settings()).unwrap();
+    let scale = ScaleState {
+        desired: 0,
+        reason: "no room: l40s-onprem (on premises) 0 of 4 free".to_owned(),
+        at: NOW.to_owned(),
+        metrics_fresh: true,
+        cause: millrace_scaler::Cause::NoRoom,
+    };
+    let applied = Objects::<Applied>::default();
+    let context = Context { observed: &seen, settings: &settings(), scale: Some(&scale), now: NOW };
+    let told = status(&Outcome::Done(&planned, &applied), &context);
+    assert_eq!(
+        (find(&told, READY).reason.as_str(), find(&told, PLACED).status),
+        (reason::UNSCHEDULABLE, ConditionStatus::False)
+    );
+    assert!(find(&told, READY).message.contains("0 of 4 free"));
+}
