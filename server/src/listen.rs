@@ -58,10 +58,20 @@ impl Wire {
             .get(header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if grpc {
-            return self.grpc.oneshot(request).await;
+            return self.grpc.oneshot(request).await.map(too_large_is_exhausted);
         }
         Ok(handlers::handle(self.replica, request).await)
     }
+}
+
+/// The library calls a message over the limit OUT_OF_RANGE; the protocol's table has RESOURCE_EXHAUSTED for it.
+fn too_large_is_exhausted(mut response: Response<Body>) -> Response<Body> {
+    if let Some(code) = response.headers_mut().get_mut("grpc-status")
+        && code == "11"
+    {
+        *code = http::HeaderValue::from_static("8");
+    }
+    response
 }
 
 /// Serves connections until `end` turns true; then no more come, those that are idle close, and those at work finish.

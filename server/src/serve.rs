@@ -18,7 +18,7 @@ use crate::{
     tls::Tls,
     worker::{WorkOptions, Workers},
 };
-use millrace_crds::{ExecutionProvider, conditions::reason, manifest::Manifest, report::StartupReport};
+use millrace_crds::{AuditPayloads, ExecutionProvider, conditions::reason, manifest::Manifest, report::StartupReport};
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering},
@@ -106,6 +106,22 @@ async fn drain(
     }
 }
 
+/// Fields that promise protection and aren't enforced here: to serve without them would break the promise in silence.
+fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
+    let spec = &manifest.spec;
+    let signed = spec.model.as_ref().is_some_and(|model| model.signature.is_some());
+    let audited = spec.audit.as_ref().is_some_and(|audit| audit.payloads != AuditPayloads::None);
+    for (asked, field) in [(signed, "model.signature"), (audited, "audit"), (spec.state.is_some(), "state")] {
+        if asked {
+            return Err(StartError::new(
+                reason::NOT_SUPPORTED,
+                format!("{field} is not supported yet: the server would not keep what it promises"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 type Threads = Vec<std::thread::JoinHandle<()>>;
 
 async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
@@ -115,6 +131,7 @@ async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartEr
     if !manifest.spec.models.is_empty() {
         return Err(invalid("models (several in one service) are not supported yet: use model"));
     }
+    refuse_promises(&manifest)?;
     let begun = Instant::now();
     let fetched = model::obtain(&manifest, options).await?;
     let fetch = begun.elapsed();

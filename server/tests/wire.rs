@@ -168,3 +168,10 @@ async fn several_answers_to_one_request_are_streamed() {
     assert_eq!(firsts, [2.0f32, 3.0, 4.0].map(|value| value.to_le_bytes().to_vec()));
     assert_eq!(errors.len(), 1, "a bad request of a stream gets its own error: {errors:?}");
 }
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_exhausted() {
+    let serving = Serving::start("  access: {maxRequestBytes: 1000}\n", 1, Gate::default()).await;
+    let status = serving.grpc().await.model_infer(serving.message("fake", &[0.0; 50_000])).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
+}
