@@ -99,6 +99,11 @@ fn phases() {
         assert_eq!(find(&told, STALLED).status, stalled, "{pods:?}");
         assert!(find(&told, RECONCILING).status == False || (ready.status == False && stalled == False));
         assert_eq!(ready.observed_generation, Some(3));
+        assert_eq!(
+            told.traffic.is_empty(),
+            pods.iter().all(|pod| !pod.ready),
+            "requests go to a revision that was never ready"
+        );
     }
 }
 
