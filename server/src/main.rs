@@ -2,14 +2,32 @@
 
 use clap::Parser;
 use millrace_server::{
-    config::{Args, Command, LogFormat},
+    config::{Args, Command as Asked, LogFormat},
     serve,
 };
-use std::process::ExitCode;
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
 use tracing_subscriber::EnvFilter;
 
+/// glibc keeps a heap for each thread, which together hold several times what a model needs: tensors are made on one
+/// thread and freed on another. It reads this setting before `main`, so the program starts itself again with it.
+fn keep_one_heap() {
+    const SETTING: &str = "MALLOC_ARENA_MAX";
+    if std::env::var_os(SETTING).is_some() {
+        return;
+    }
+    if let Ok(own) = std::env::current_exe() {
+        // Returns only if it failed; then memory is all that is lost.
+        let error = Command::new(own).args(std::env::args_os().skip(1)).env(SETTING, "1").exec();
+        eprintln!("memory may grow more than it must: {error}");
+    }
+}
+
 fn main() -> ExitCode {
-    let Command::Serve(options) = Args::parse().command;
+    keep_one_heap();
+    let Asked::Serve(options) = Args::parse().command;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match options.log_format {
