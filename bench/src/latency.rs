@@ -44,7 +44,10 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { answered, failed, first_failure, seconds, p50_ms, p99_ms, max_ms } = self;
-        write!(f, "{answered} answered in {seconds:.1} s, {failed} failed; p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, max {max_ms:.1} ms")?;
+        write!(
+            f,
+            "{answered} answered in {seconds:.1} s, {failed} failed; p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, max {max_ms:.1} ms"
+        )?;
         first_failure.as_ref().map_or(Ok(()), |failure| write!(f, "; first failure: {failure}"))
     }
 }

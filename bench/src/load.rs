@@ -101,9 +101,15 @@ async fn run(shared: Shared, certificate: reqwest::Certificate) -> Result<Summar
 }
 
 /// One client: latencies of its answers, and its failures in words.
-async fn client(shared: Shared, certificate: reqwest::Certificate, number: usize, begun: Instant) -> Result<(Vec<Duration>, Vec<String>)> {
+async fn client(
+    shared: Shared,
+    certificate: reqwest::Certificate,
+    number: usize,
+    begun: Instant,
+) -> Result<(Vec<Duration>, Vec<String>)> {
     let Shared { load, stop, answered } = shared;
-    let http = reqwest::Client::builder().tls_certs_only([certificate]).no_proxy().timeout(Duration::from_secs(60)).build()?;
+    let http =
+        reqwest::Client::builder().tls_certs_only([certificate]).no_proxy().timeout(Duration::from_secs(60)).build()?;
     let (mut latencies, mut failures) = (Vec::new(), Vec::new());
     let mut next = number;
     while !stop.load(Ordering::Relaxed) && begun.elapsed() < load.limit {

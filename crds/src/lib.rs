@@ -3,6 +3,9 @@
 //! The types are plain serde structs. The feature `resource` adds the Kubernetes side: schema, validation rules and the
 //! root objects. The model server reads the same types without it, so it links no Kubernetes client.
 
+// One printcolumn attribute stands for one column: what they share (type, priority) is no mistake.
+#![cfg_attr(feature = "resource", allow(clippy::duplicated_attributes))]
+
 pub mod accelerator_pool;
 pub mod conditions;
 pub mod inference_job;

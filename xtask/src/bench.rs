@@ -67,23 +67,10 @@ fn memory() -> Result<()> {
 
 /// Builds what is measured; gives back the folder of the programs.
 fn programs() -> Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(repository()).args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--profile",
-        "image",
-        "--package",
-        "millrace-server",
-    ]);
+    let mut cargo = exec::cargo();
+    cargo.args(["build", "--quiet", "--locked", "--profile", "image", "--package", "millrace-server"]);
     exec::shown_live(cargo.args(["--bin", "millrace-server", "--example", "bare_loop"]))?;
-    let metadata = exec::output(Command::new("cargo").current_dir(repository()).args([
-        "metadata",
-        "--format-version=1",
-        "--no-deps",
-        "--locked",
-    ]))?;
+    let metadata = exec::output(exec::cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
     let metadata: Value = serde_json::from_str(&metadata)?;
     Ok(Path::new(metadata["target_directory"].as_str().unwrap_or("target")).join("image"))
 }

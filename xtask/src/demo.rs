@@ -107,7 +107,7 @@ fn at_rest(bed: &Bed) -> Result<()> {
 fn load(service: &Service) -> Result<()> {
     let call = service.call("/process");
     let files = files::corpus(&service.product.bed)?;
-    let mut generator = Command::new(env!("CARGO"))
+    let mut generator = exec::cargo()
         .args(["run", "--quiet", "--package", "millrace-bench", "--", "--clients", "32", "--seconds", "180"])
         .args(["--url", &call.url])
         .arg("--ca")

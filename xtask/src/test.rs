@@ -4,12 +4,10 @@ mod dependencies;
 mod end_to_end;
 mod notice;
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::ValueEnum;
 use millrace_testbed::tools::{self, CARGO_DENY};
-use millrace_testbed::{Cache, Steps, exec, repository};
+use millrace_testbed::{Cache, Steps, exec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
@@ -40,9 +38,9 @@ pub fn run(what: What) -> Result<()> {
         steps.add(3);
         let ort = tools::ensure_ort(&cache, &mut steps)?;
         steps.show("unit, golden, property and in-process tests", || {
-            let mut test = Command::new("cargo");
+            let mut test = exec::cargo();
             test.args(["test", "--workspace", "--exclude", "millrace-tests", "--locked", "--quiet"]);
-            test.current_dir(repository()).env("MILLRACE_ORT_LIBRARY", &ort.library);
+            test.env("MILLRACE_ORT_LIBRARY", &ort.library);
             test.env("MILLRACE_PYTHON", &ort.python);
             exec::shown_live(&mut test)
         })?;
@@ -55,5 +53,5 @@ pub fn run(what: What) -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    exec::shown_live(Command::new("cargo").current_dir(repository()).args(arguments))
+    exec::shown_live(exec::cargo().args(arguments))
 }

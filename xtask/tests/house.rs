@@ -1,5 +1,8 @@
 //! The invariants of ARCHITECTURE.md about what is absent.
 
+// Every function here runs in a test.
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,5 +102,15 @@ fn the_gateway_has_no_write_verb() {
             .filter(|line| line.trim_start().starts_with("verbs") || line.contains("verbs:"))
             .any(|line| line.contains(verb));
         assert!(!granted, "the gateway's role grants {verb}");
+    }
+}
+
+#[test]
+fn the_chart_installs_the_generated_definitions() {
+    for entry in std::fs::read_dir(root().join("crds/yaml")).unwrap() {
+        let file = entry.unwrap().path();
+        let copy = root().join("charts/millrace/files/crds").join(file.file_name().unwrap());
+        let same = std::fs::read(&file).unwrap() == std::fs::read(&copy).unwrap_or_default();
+        assert!(same, "{} is stale: run `cargo xtask generate`", copy.display());
     }
 }

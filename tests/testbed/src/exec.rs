@@ -94,6 +94,23 @@ pub fn digest(parts: &[&[u8]]) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// cargo, at the root of the repository, as if called from a shell.
+///
+/// What cargo sets for `cargo xtask` itself is taken away: build scripts that look at it (ring's) would run anew each
+/// time that a call from a shell and one from here take turns.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(crate::repository());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO" {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 fn shown(command: &Command) -> String {
     let mut text = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args().take(6) {

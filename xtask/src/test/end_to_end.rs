@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use millrace_testbed::image::Profile;
-use millrace_testbed::{Cache, ClusterName, Steps, Testbed, cluster, exec, repository};
+use millrace_testbed::{Cache, ClusterName, Steps, Testbed, cluster, exec};
 
 pub fn run(cache: &Cache, steps: &mut Steps) -> Result<()> {
     let name: ClusterName = "test".parse()?;
@@ -17,10 +17,10 @@ pub fn run(cache: &Cache, steps: &mut Steps) -> Result<()> {
 
 fn on_cluster(name: &ClusterName, steps: &mut Steps) -> Result<()> {
     let mut testbed = Testbed::up(name, steps)?;
-    steps.show("image", || testbed.push_image(Profile::Image).map(|_| ()))?;
+    steps.show("image", || testbed.push_image(Profile::Image).and_then(|reference| testbed.preload(&reference)))?;
     steps.show("end-to-end tests", || {
-        let mut test = testbed.command("cargo");
-        test.args(["test", "--package", "millrace-tests", "--locked", "--", "--test-threads=1"]);
-        exec::shown_live(test.current_dir(repository()))
+        let mut test = exec::cargo();
+        test.args(["test", "--package", "millrace-tests", "--locked", "--", "--test-threads=1", "--show-output"]);
+        exec::shown_live(test.env("MILLRACE_TESTBED", testbed.state().file()))
     })
 }

@@ -2,7 +2,6 @@
 //! compared with those that cargo would link.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use millrace_testbed::{exec, image, repository};
@@ -30,8 +29,8 @@ fn named(notice: &str) -> BTreeSet<String> {
 
 /// `NAME VERSION` of the crates that the three programs link, ours apart.
 fn linked() -> Result<BTreeSet<String>> {
-    let mut tree = Command::new("cargo");
-    tree.current_dir(repository()).args(["tree", "--locked", "--edges", "normal", "--prefix", "none"]);
+    let mut tree = exec::cargo();
+    tree.args(["tree", "--locked", "--edges", "normal", "--prefix", "none"]);
     for program in image::PROGRAMS {
         tree.args(["--package", program]);
     }

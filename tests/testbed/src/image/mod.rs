@@ -66,8 +66,8 @@ pub fn tag() -> String {
 }
 
 fn compile(profile: Profile) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(repository()).args(["build", "--locked", "--profile", profile.name()]);
+    let mut cargo = exec::cargo();
+    cargo.args(["build", "--locked", "--profile", profile.name()]);
     for program in PROGRAMS {
         cargo.args(["--package", program, "--bin", program]);
     }
@@ -75,8 +75,8 @@ fn compile(profile: Profile) -> Result<()> {
 }
 
 fn target_folder() -> Result<std::path::PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(repository()).args(["metadata", "--format-version=1", "--no-deps", "--locked"]);
+    let mut cargo = exec::cargo();
+    cargo.args(["metadata", "--format-version=1", "--no-deps", "--locked"]);
     let metadata: serde_json::Value = serde_json::from_str(&exec::output(&mut cargo)?)?;
     Ok(metadata["target_directory"].as_str().unwrap_or("target").into())
 }
