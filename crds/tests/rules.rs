@@ -1,5 +1,8 @@
 //! The validation rules (CEL), evaluated as the API server does, without one.
 
+// Every function here runs in a test.
+#![allow(clippy::unwrap_used)]
+
 use millrace_crds::{AcceleratorPool, InferenceJob, InferenceService, Tenant};
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,5 +1,8 @@
 //! The generated CRDs: fresh, small, bounded and documented.
 
+// Every function here runs in a test.
+#![allow(clippy::unwrap_used)]
+
 use millrace_crds::schema::{crds, rendered};
 use serde_json::Value;
 use std::path::Path;
