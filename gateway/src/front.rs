@@ -19,7 +19,7 @@ use crate::tracked::Tracked;
 use crate::upstream::Connector;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -82,7 +82,6 @@ impl Gateway {
         let (mut head, incoming) = request.into_parts();
         let protocol = Protocol::of(&head.headers);
         let id = self.dice.request_id(&mut head.headers);
-        let http1 = head.version < Version::HTTP_2;
         let idle = (protocol == Protocol::Http).then_some(self.settings.body_idle);
         let upload = Upload::new(incoming, u64::MAX, idle);
         let result = if screened {
@@ -93,8 +92,9 @@ impl Gateway {
         let mut response = result.unwrap_or_else(|refusal| {
             tracing::debug!(%refusal, id = ?id, "refused");
             self.totals.refused(refusal.reason());
-            // HTTP/2 can end a stream alone; on HTTP/1 the sender would find the connection closed under its feet.
-            if http1 && screened && upload.is_unread() {
+            // On HTTP/1 the sender would find the connection closed under its feet; on HTTP/2 the stream would be reset, and
+            // curl then reports the reset and not the refusal.
+            if screened && upload.is_unread() {
                 tokio::spawn(upload.clone().discard());
             }
             refusal.respond(protocol)

@@ -1,14 +1,13 @@
 //! Bad input gets a clear error that says what to do; what ran goes on.
 
-use crate::{SOON, magika, product, variant};
-use millrace_tests::Service;
+use crate::{SOON, applied, magika, product, variant};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Applies a faulty service and holds that it says why within [`SOON`], while the Magika service goes on answering.
 fn refused(name: &str, changes: &[(&str, Value)], condition: &str, reasons: &[&str], says: &str) {
     let healthy = magika();
-    let faulty = Service::apply(product(), &variant(name, changes)).unwrap();
+    let faulty = applied(&variant(name, changes));
     let message = faulty.wait_condition(condition, "False", reasons, SOON).unwrap();
     assert!(message.contains(says), "{condition} of {name} says {message:?}, expected {says:?}");
     let ready = faulty.condition("Ready").unwrap().unwrap();
@@ -34,7 +33,7 @@ fn a_wrong_digest() {
 #[test]
 fn a_file_that_is_not_in_the_store() {
     let uri = json!("s3://models/no/such.onnx");
-    refused("bad-path", &[("/spec/model/uri", uri)], "ModelVerified", &["FetchFailed"], "s3://models/no/such.onnx");
+    refused("bad-path", &[("/spec/model/uri", uri)], "ModelVerified", &["FetchFailed"], "no/such.onnx");
 }
 
 #[test]
@@ -118,7 +117,7 @@ fn a_namespace_without_a_tenant() {
 /// A spec that turns bad leaves the replicas that run.
 #[test]
 fn a_service_that_ran_goes_on_when_its_spec_turns_bad() {
-    let service = Service::apply(product(), &variant("turns-bad", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("turns-bad", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     let stop = AtomicBool::new(false);
     let failures = std::thread::scope(|scope| {
@@ -136,7 +135,7 @@ fn a_service_that_ran_goes_on_when_its_spec_turns_bad() {
             "turns-bad",
             &[("/spec/scaling/minReplicas", json!(1)), ("/spec/model/sha256", json!("1".repeat(64)))],
         );
-        Service::apply(product(), &bad).unwrap();
+        applied(&bad);
         let told = service.wait_condition("ModelVerified", "False", &["DigestMismatch"], SOON);
         stop.store(true, Ordering::Relaxed);
         told.unwrap();
@@ -182,7 +181,7 @@ fn requests_that_make_no_sense() {
 #[test]
 fn a_body_above_the_limit() {
     let changes = [("/spec/access", json!({"maxRequestBytes": 1000})), ("/spec/scaling/minReplicas", json!(1))];
-    let service = Service::apply(product(), &variant("small-bodies", &changes)).unwrap();
+    let service = applied(&variant("small-bodies", &changes));
     service.wait_ready(SOON).unwrap();
     assert_eq!(service.process(&[b'a'; 1000]).unwrap().status, 200);
     let answer = service.process(&[b'a'; 1001]).unwrap();

@@ -1,6 +1,7 @@
 //! The chart: upgrades, uninstall and reinstall leave services and pods as they are.
 
-use crate::{SOON, product, variant};
+use crate::{SOON, applied, product, variant};
+use millrace_testbed::wait_until;
 use millrace_tests::{Bed, RELEASE, SYSTEM_NAMESPACE, Service, helm_upgrade};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ fn helm(bed: &Bed, more: &[&str]) {
 
 #[test]
 fn an_upgrade_restarts_no_model_and_keeps_keys() {
-    let service = Service::apply(product(), &variant("lasting", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("lasting", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     let before = lives(&service);
     helm(&product().bed, &["--set", "log=debug"]);
@@ -58,15 +59,18 @@ fn an_upgrade_that_adds_a_field_reaches_the_schema() {
         }
     }
     bed.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
-    let explained = bed.kubectl(&["explain", "tenant.spec.motto"]).unwrap();
-    assert!(explained.contains("A field of a later release"), "{explained}");
+    // The API server publishes a new schema a moment after it has taken the definition.
+    wait_until("the field in the published schema", SOON, || {
+        Ok(bed.kubectl(&["explain", "tenant.spec.motto"])?.contains("A field of a later release"))
+    })
+    .unwrap();
     helm(bed, &[]);
     std::fs::remove_dir_all(&copy).unwrap();
 }
 
 #[test]
 fn services_outlive_uninstall_and_reinstall() {
-    let service = Service::apply(product(), &variant("survivor", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("survivor", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     let before = lives(&service);
     let bed = &product().bed;

@@ -1,6 +1,6 @@
 //! Two operators and two gateways: one of each is killed, and traffic goes on.
 
-use crate::{SOON, magika, product, variant};
+use crate::{SOON, applied, magika, product, variant};
 use millrace_bench::load::{self, Load};
 use millrace_testbed::wait_until;
 use millrace_tests::{SYSTEM_NAMESPACE, Service};
@@ -43,7 +43,7 @@ fn leader() -> String {
 
 #[test]
 fn the_leading_operator_is_killed() {
-    let service = Service::apply(product(), &variant("steady", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("steady", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     assert_eq!(pods("operator").len(), 2);
     let running = traffic(&service);
@@ -66,8 +66,7 @@ fn the_leading_operator_is_killed() {
 
 #[test]
 fn one_gateway_is_killed() {
-    let service =
-        Service::apply(product(), &variant("steady-too", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("steady-too", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     let gateways = pods("gateway");
     assert_eq!(gateways.len(), 2);
@@ -87,7 +86,7 @@ fn one_gateway_is_killed() {
 /// A replica that dies loses what it was working on at most; it comes back by itself.
 #[test]
 fn a_replica_is_killed() {
-    let service = Service::apply(product(), &variant("two-lives", &[("/spec/scaling/minReplicas", json!(2))])).unwrap();
+    let service = applied(&variant("two-lives", &[("/spec/scaling/minReplicas", json!(2))]));
     service.wait_ready(SOON).unwrap();
     let all_ready = || {
         Ok(service.get()?["status"]["pools"]
@@ -112,7 +111,7 @@ fn a_replica_is_killed() {
 /// While the operator is away, gateways serve on from what they know.
 #[test]
 fn traffic_goes_on_without_any_operator() {
-    let service = Service::apply(product(), &variant("alone", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("alone", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     let bed = &product().bed;
     bed.kubectl(&["-n", SYSTEM_NAMESPACE, "scale", "deployment/millrace-operator", "--replicas=0"]).unwrap();

@@ -42,6 +42,18 @@ fn magika() -> &'static Service {
     })
 }
 
+/// Applies a service, once what an earlier test may have left is gone: a test that failed must not make the next ones fail.
+fn applied(manifest: &Value) -> Service {
+    let kept = ["magika", manifest["metadata"]["name"].as_str().unwrap()];
+    for service in product().bed.list(&["-n", "team-a", "infs"]).unwrap() {
+        let name = service["metadata"]["name"].as_str().unwrap().to_owned();
+        if !kept.contains(&name.as_str()) {
+            Service { product: product().clone(), name }.delete().unwrap();
+        }
+    }
+    Service::apply(product(), manifest).unwrap()
+}
+
 /// The Magika manifest under another name, with other values.
 fn variant(name: &str, changes: &[(&str, Value)]) -> Value {
     let mut all = vec![("/metadata/name", json!(name))];

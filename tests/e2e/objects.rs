@@ -1,6 +1,6 @@
 //! What the operator makes, and who may reach it.
 
-use crate::{SOON, magika, product};
+use crate::{SOON, applied, magika, product};
 use millrace_testbed::wait_until;
 use std::process::Command;
 
@@ -98,7 +98,7 @@ fn an_unchanged_service_is_not_written_again() {
         .unwrap();
     // The operator has seen the change once it has reconciled a later object, made after it.
     let marker = crate::variant("marker", &[("/spec/placement/regions", serde_json::json!(["nowhere"]))]);
-    let marker = millrace_tests::Service::apply(product(), &marker).unwrap();
+    let marker = applied(&marker);
     marker.wait_condition("Placed", "False", &[], SOON).unwrap();
     marker.delete().unwrap();
     assert_eq!(strip_scale(before), strip_scale(versions()));

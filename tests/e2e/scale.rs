@@ -1,6 +1,6 @@
 //! Load scales up over both pools, silence scales to zero, the next call wakes.
 
-use crate::{SOON, product, variant};
+use crate::{SOON, applied, product, variant};
 use millrace_bench::load::{self, Load};
 use millrace_testbed::wait_until;
 use millrace_tests::Service;
@@ -16,7 +16,7 @@ fn load_fills_both_pools_silence_empties_them_and_a_call_wakes() {
         ("/spec/scaling", json!({"minReplicas": 0, "maxReplicas": 4, "idleAfter": "10s"})),
         ("/spec/slo/latency/target", json!("30ms")),
     ];
-    let service = Service::apply(product(), &variant("bursty", &changes)).unwrap();
+    let service = applied(&variant("bursty", &changes));
     service.wait_ready(SOON).unwrap();
     let call = service.call("/process");
     let key = call.key.clone().unwrap();
@@ -61,7 +61,7 @@ fn ready(service: &Service) -> anyhow::Result<usize> {
 
 #[test]
 fn an_idle_service_over_two_pools_starts_no_pod_that_no_decision_asked_for() {
-    let service = Service::apply(product(), &variant("idle", &[("/spec/scaling/minReplicas", json!(0))])).unwrap();
+    let service = applied(&variant("idle", &[("/spec/scaling/minReplicas", json!(0))]));
     service.wait_ready(SOON).unwrap();
     let desired = service.desired("l40s-onprem").unwrap() + service.desired("h100-cloud").unwrap();
     assert!(desired <= 1, "one replica proves a revision, {desired} were asked for");
@@ -70,7 +70,7 @@ fn an_idle_service_over_two_pools_starts_no_pod_that_no_decision_asked_for() {
 
 #[test]
 fn kubectl_scale_sets_the_floor() {
-    let service = Service::apply(product(), &variant("floor", &[("/spec/scaling/minReplicas", json!(1))])).unwrap();
+    let service = applied(&variant("floor", &[("/spec/scaling/minReplicas", json!(1))]));
     service.wait_ready(SOON).unwrap();
     product().bed.kubectl(&["-n", "team-a", "scale", "infs/floor", "--replicas=2"]).unwrap();
     wait_until("two ready replicas", SOON, || Ok(ready(&service)? == 2)).unwrap();
@@ -84,7 +84,7 @@ fn cost_is_capped() {
         ("/spec/scaling", json!({"minReplicas": 2, "maxReplicas": 4})),
         ("/spec/placement/maxHourlyCost", json!("1.00")),
     ];
-    let service = Service::apply(product(), &variant("thrifty", &changes)).unwrap();
+    let service = applied(&variant("thrifty", &changes));
     service.wait_ready(SOON).unwrap();
     wait_until("a reason that names the cost", SOON, || {
         let scaling = service.get()?["status"]["scaling"].clone();

@@ -28,7 +28,8 @@ def infer(rows, binary, **more):
     tensor = client.InferInput(input_name, [rows, 2048], "INT32")
     tensor.set_data_from_numpy(tokens(rows), binary_data=binary)
     outputs = more.pop("outputs", [client.InferRequestedOutput(output_name, binary_data=binary)])
-    return triton.infer(name, [tensor], outputs=outputs, headers=headers, **more)
+    # A copy: the client writes the encodings of a compressed call into what it is given.
+    return triton.infer(name, [tensor], outputs=outputs, headers=dict(headers), **more)
 
 
 seen["json"] = near(infer(1, False).as_numpy(output_name))
