@@ -108,3 +108,25 @@ fn an_unchanged_service_is_not_written_again() {
 fn strip_scale<const N: usize>(versions: [Vec<String>; N]) -> [usize; N] {
     versions.map(|list| list.iter().map(|one| one.matches("millrace-operator").count()).sum())
 }
+
+/// The roles of the chart are enough: the API server's audit log holds no refused request of either program.
+#[test]
+fn no_request_of_ours_was_forbidden() {
+    magika().process(b"wake up, please").unwrap();
+    let log = std::fs::read_to_string(&product().bed.state.audit_log).unwrap();
+    let entries: Vec<serde_json::Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |program: &str| {
+        let user = format!("system:serviceaccount:millrace-system:millrace-{program}");
+        entries.iter().filter(|entry| entry["user"]["username"] == user.as_str()).collect::<Vec<_>>()
+    };
+    for program in ["operator", "gateway"] {
+        let requests = of(program);
+        assert!(!requests.is_empty(), "the audit log names no request of the {program}");
+        let forbidden: Vec<_> = requests
+            .iter()
+            .filter(|entry| entry["responseStatus"]["code"] == 403)
+            .map(|entry| format!("{} {}", entry["verb"], entry["requestURI"]))
+            .collect();
+        assert!(forbidden.is_empty(), "{program}: {forbidden:?}");
+    }
+}

@@ -1,7 +1,8 @@
 //! The installed release: helm, a tenant with a key, pools, a store with a model.
 
-use crate::{Bed, Call, NAMESPACE, model};
+use crate::{Bed, Call, NAMESPACE};
 use anyhow::{Context, Result};
+use millrace_testbed::tools::magika;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ impl Product {
     /// # Errors
     /// What helm or kubectl said.
     pub fn install(bed: &Bed) -> Result<Self> {
-        bed.put("models", "magika/model.onnx", &model::magika(bed)?)?;
+        bed.put("models", "magika/model.onnx", &magika(&bed.state.python)?)?;
         let installed = Instant::now();
         bed.helm(&helm_upgrade(bed, &[])?.iter().map(String::as_str).collect::<Vec<_>>())?;
         bed.apply(&Bed::example("pools.yaml")?)?;

@@ -34,11 +34,8 @@ fn memory() -> Result<()> {
     let mut steps = Steps::new(3);
     let ort = tools::ensure_ort(&cache, &mut steps)?;
     let build = steps.run("server and bare loop", programs)?;
-    let model = exec::output(
-        Command::new(&ort.python).args(["tests/python/magika_reference.py", "--model"]).current_dir(repository()),
-    )?;
-    let model: Value = serde_json::from_str(&model)?;
-    let model = model["model"].as_str().context("the script names the model")?;
+    let model = tools::magika(&ort.python)?;
+    let model = model.to_str().context("a path in UTF-8")?;
     let bare = exec::output(Command::new(build.join("examples/bare_loop")).arg(&ort.library).args([
         model,
         "bytes",

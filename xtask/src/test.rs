@@ -41,7 +41,7 @@ pub fn run(what: What) -> Result<()> {
             let mut test = exec::cargo();
             test.args(["test", "--workspace", "--exclude", "millrace-tests", "--locked", "--quiet"]);
             test.env("MILLRACE_ORT_LIBRARY", &ort.library);
-            test.env("MILLRACE_PYTHON", &ort.python);
+            test.env("MILLRACE_MAGIKA_MODEL", tools::magika(&ort.python)?);
             exec::shown_live(&mut test)
         })?;
     }

@@ -4,6 +4,7 @@ mod cargo_tool;
 mod debian;
 mod go;
 mod go_mod;
+mod model;
 mod ort;
 mod python;
 
@@ -15,6 +16,7 @@ use crate::{Cache, Steps};
 
 pub use cargo_tool::{CARGO_ABOUT, CARGO_DENY, CargoTool};
 pub use debian::ensure as debian_packages;
+pub use model::magika;
 pub use ort::NOTICES as ORT_NOTICES;
 pub use python::Python;
 
