@@ -1,6 +1,6 @@
 //! Load scales up over both pools, silence scales to zero, the next call wakes.
 
-use crate::{SOON, applied, product, variant};
+use crate::{SOON, applied, magika, product, variant};
 use millrace_bench::load::{self, Load};
 use millrace_testbed::wait_until;
 use millrace_tests::Service;
@@ -35,7 +35,7 @@ fn load_fills_both_pools_silence_empties_them_and_a_call_wakes() {
     let summary = handle.stop().unwrap();
     println!("under load: {summary}");
     grown.unwrap();
-    assert!(summary.answered > 100, "{summary}");
+    assert!(summary.answered > 20, "{summary}");
     assert_eq!(summary.failed, 0, "{summary}");
     wait_until("zero replicas", QUIET, || Ok(service.pods()?.is_empty())).unwrap();
     service.wait_condition("Ready", "True", &["ScaledToZero"], SOON).unwrap();
@@ -84,6 +84,8 @@ fn cost_is_capped() {
         ("/spec/scaling", json!({"minReplicas": 2, "maxReplicas": 4})),
         ("/spec/placement/maxHourlyCost", json!("1.00")),
     ];
+    // Only the budget may stand in the way of a second replica: so the pool must be free of others.
+    wait_until("an idle pool", QUIET, || Ok(magika().pods()?.is_empty())).unwrap();
     let service = applied(&variant("thrifty", &changes));
     service.wait_ready(SOON).unwrap();
     wait_until("a reason that names the cost", SOON, || {

@@ -47,3 +47,23 @@ where
         collected.extend_from_slice(&data);
     }
 }
+
+/// Most of an unread body that [`discard`] reads, in bytes, and the longest that it takes.
+const COURTESY: (usize, Duration) = (16 << 20, Duration::from_secs(2));
+
+/// Reads what is left of a body, within bounds, and forgets it.
+pub async fn discard<B>(mut body: B)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut left = COURTESY.0;
+    let read = async {
+        while !body.is_end_stream() {
+            let Some(Ok(frame)) = body.frame().await else { return };
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = rest;
+        }
+    };
+    // Out of time: the sender was slow, and its stream is reset.
+    let _ = tokio::time::timeout(COURTESY.1, read).await;
+}

@@ -28,23 +28,26 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let arrival = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let answered = match route::find(&parts.method, parts.uri.path()) {
         Err(error) => Err(error),
         Ok(Route::Infer(named)) => {
-            let result = infer(&replica, named, &parts.headers, body, arrival).await;
+            let result = infer(&replica, named, &parts.headers, &mut body, arrival).await;
             count(&replica, arrival, result)
         }
         Ok(Route::V1Predict(named)) => {
-            let result = predict(&replica, named, &parts.headers, body, arrival).await;
+            let result = predict(&replica, named, &parts.headers, &mut body, arrival).await;
             count(&replica, arrival, result)
         }
         Ok(Route::Process) => {
-            let result = process(&replica, &parts.headers, body, arrival).await;
+            let result = process(&replica, &parts.headers, &mut body, arrival).await;
             count(&replica, arrival, result)
         }
         Ok(route) => look_up(&replica, route),
     };
+    // What is refused before it was read is read all the same, within bounds: a reset of its stream would reach the client
+    // in place of the refusal.
+    body::discard(body).await;
     match answered {
         Ok(response) => compress(parts.headers.get(header::ACCEPT_ENCODING), response).await,
         Err(error) => error_response(&error),
