@@ -1,9 +1,9 @@
 //! The running cluster, and kubectl and helm against it.
 
 use anyhow::{Context, Result, bail};
-use millrace_testbed::{ClusterState, Testbed};
+use millrace_testbed::{ClusterState, Testbed, repository};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The cluster that the environment names.
 #[derive(Clone, Debug)]
@@ -87,9 +87,4 @@ impl Bed {
         let path = repository().join("examples").join(name);
         std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))
     }
-}
-
-/// The root of the repository.
-pub(crate) fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }

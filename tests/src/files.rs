@@ -1,7 +1,8 @@
 //! Real files of many types, found where every development machine has them.
 
-use crate::{Bed, bed::repository};
+use crate::Bed;
 use anyhow::{Context, Result};
+use millrace_testbed::repository;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! The Python clients and references, in the environment that the testbed made.
 
-use crate::{Bed, bed::repository};
+use crate::Bed;
 use anyhow::{Context, Result};
-use millrace_testbed::exec;
+use millrace_testbed::{exec, repository};
 use serde_json::Value;
 use std::process::Command;
 

@@ -2,6 +2,7 @@
 
 use super::{body, encoding, models, route, route::Named, route::Route};
 use crate::{
+    admit::Permit,
     error::{Error, Kind},
     metrics::Times,
     protocol::{
@@ -114,6 +115,18 @@ fn ready(replica: &Replica, yes: serde_json::Value) -> Result<Whole, Error> {
     if replica.is_ready() { Ok(json(&yes)) } else { Err(Error::new(Kind::Unavailable, "the server is draining")) }
 }
 
+/// Admits a request and reads its body, decoded. The permit counts it as in flight for as long as it is held.
+async fn receive<B>(replica: &Replica, headers: &HeaderMap, body: B) -> Result<(Bytes, Permit), Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut permit = replica.door.admit()?;
+    let max = replica.facts.max_bytes;
+    let body = body::read(body, max, &mut permit).await?;
+    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    Ok((body, permit))
+}
+
 async fn infer<B>(
     replica: &Arc<Replica>,
     named: Named<'_>,
@@ -125,10 +138,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     replica.check_name(named.name, named.version)?;
-    let mut permit = replica.door.admit()?;
-    let max = replica.facts.max_bytes;
-    let body = body::read(body, max, &mut permit).await?;
-    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    let (body, _permit) = receive(replica, headers, body).await?;
     let request = parse(replica, headers, body)?;
     let deadline = replica.deadline(arrival, request.timeout);
     let input = arrival.elapsed();
@@ -172,10 +182,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     replica.check_name(named.name, named.version)?;
-    let mut permit = replica.door.admit()?;
-    let max = replica.facts.max_bytes;
-    let body = body::read(body, max, &mut permit).await?;
-    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    let (body, _permit) = receive(replica, headers, body).await?;
     let inputs = v1::parse(&body, &replica.facts.signature)?;
     let input = arrival.elapsed();
     let request = InferRequest { inputs, ..InferRequest::default() };
@@ -194,10 +201,7 @@ async fn process<B>(
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let mut permit = replica.door.admit()?;
-    let max = replica.facts.max_bytes;
-    let body = body::read(body, max, &mut permit).await?;
-    let body = encoding::decode(headers, body, max, &mut permit).await?;
+    let (body, permit) = receive(replica, headers, body).await?;
     let (processed, _permit) = replica.process(body, replica.deadline(arrival, None), permit).await?;
     let begun = Instant::now();
     let body =
