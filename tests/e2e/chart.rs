@@ -82,7 +82,9 @@ fn services_outlive_uninstall_and_reinstall() {
     assert_eq!(lives(&service), before, "pods stay when the release comes back");
     // The certificate of the gateway may be a new one; the key must be good as before.
     product().read_ca().unwrap();
-    assert_eq!(service.process(b"hello, hello").unwrap().status, 200);
+    product().wait_reachable(SOON).unwrap();
+    let answer = service.process(b"hello, hello").unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
     service.delete().unwrap();
 }
 

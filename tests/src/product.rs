@@ -2,7 +2,7 @@
 
 use crate::{Bed, Call, NAMESPACE};
 use anyhow::{Context, Result};
-use millrace_testbed::tools::magika;
+use millrace_testbed::{tools::magika, wait_until};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -58,6 +58,19 @@ impl Product {
             millrace_testbed::exec::output_with_input(std::process::Command::new("base64").arg("-d"), encoded)?;
         std::fs::write(&self.ca, decoded)?;
         Ok(())
+    }
+
+    /// Waits until the gateway's port on the node answers: a new Service is in the node's rules a moment after its
+    /// pods are ready, and until then the node refuses connections.
+    ///
+    /// # Errors
+    /// Nothing answers in time: what curl said last.
+    pub fn wait_reachable(&self, limit: Duration) -> Result<()> {
+        wait_until("an answer at the gateway's port", limit, || {
+            let answer = self.call("/").key(None).send()?;
+            anyhow::ensure!(answer.status != 0, "{}", answer.problem);
+            Ok(true)
+        })
     }
 
     /// The gateway as tenants reach it: a node's port.
