@@ -1,0 +1,3 @@
+//! `millrace-autoscale`: simulates the scaling law.
+
+fn main() {}
