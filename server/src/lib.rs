@@ -15,6 +15,7 @@ pub mod listen;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+pub mod process;
 pub mod protocol;
 pub mod queue;
 pub mod replica;

@@ -1,10 +1,10 @@
 //! The model as it is served: what every wire calls, whatever it is.
 
 use crate::{
-    admit::{Admission, Permit},
+    admit::Admission,
     error::{Error, Kind},
     metrics::{Metrics, Times},
-    pipeline::{Pipeline, Prepared, Value},
+    pipeline::Pipeline,
     protocol::{
         request::{self, InferRequest},
         response,
@@ -65,14 +65,6 @@ pub struct Replica {
     /// Whether a probe should send traffic here.
     pub ready: AtomicBool,
     started: f64,
-}
-
-/// A raw input, processed.
-pub struct Processed {
-    /// The answer.
-    pub value: Value,
-    /// Where the time went.
-    pub times: Times,
 }
 
 impl Replica {
@@ -159,33 +151,6 @@ impl Replica {
             .ok_or_else(|| Error::new(Kind::Engine, "the model gave no answer"))?;
         let outputs = response::select(answer.outputs, &request.outputs);
         Ok((outputs, Times { rows, queue: answer.queued, infer: answer.computed, ..Times::default() }))
-    }
-
-    /// A raw input through the whole pipeline. The permit is held as long as the work goes on.
-    ///
-    /// # Errors
-    /// An input that the pipeline can't process; the engine failed; 504.
-    pub async fn process(
-        self: &Arc<Self>,
-        raw: bytes::Bytes,
-        deadline: Instant,
-        permit: Permit,
-    ) -> Result<(Processed, Permit), Error> {
-        let begun = Instant::now();
-        let replica = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || (replica.pipeline.prepare(&raw), permit));
-        let (prepared, permit) = task.await.map_err(|_| Error::new(Kind::Engine, "pre-processing failed"))?;
-        let input = begun.elapsed();
-        let (value, times) = match prepared? {
-            Prepared::Answer(value) => (value, Times { rows: 1, ..Times::default() }),
-            Prepared::Tensors(inputs) => {
-                let (outputs, times) =
-                    self.infer_once(InferRequest { inputs, ..InferRequest::default() }, deadline).await?;
-                (self.pipeline.finish(&outputs)?, times)
-            }
-        };
-        let times = Times { input, ..times };
-        Ok((Processed { value, times }, permit))
     }
 
     /// What the scaler reads.

@@ -12,7 +12,7 @@ use crate::{
     listen::{self, Wire},
     metrics::Metrics,
     model,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Target},
     queue::Bounds,
     replica::{Facts, Replica},
     tls::Tls,
@@ -176,9 +176,9 @@ pub fn build(
     let spec = &manifest.spec;
     let signature =
         engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
-    let pipeline = Pipeline::compile(&spec.pipeline, &signature)?;
     let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let max_rows = if signature.batches() { size(spec.batching.max_size) } else { 1 };
+    let pipeline = Pipeline::compile(&spec.pipeline, &Target { signature: &signature, max_rows })?;
     let buckets: Vec<usize> =
         spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect();
     let begun = Instant::now();

@@ -7,7 +7,7 @@ use millrace_server::{
         Engine,
         ort::{OrtEngine, OrtOptions, load_library},
     },
-    pipeline::{Pipeline, Prepared, Value},
+    pipeline::{Pipeline, Prepared, Raw, Target, Value},
 };
 use std::path::{Path, PathBuf};
 
@@ -37,19 +37,21 @@ fn known_answers() {
     let Some((library, model)) = real() else { return };
     let environment = load_library(&library).unwrap();
     let mut engine = OrtEngine::load(environment, &model, &options(vec![ExecutionProvider::CPU])).unwrap();
-    let pipeline = Pipeline::compile(&manifest().spec.pipeline, engine.signature()).unwrap();
+    let pipeline =
+        Pipeline::compile(&manifest().spec.pipeline, &Target { signature: engine.signature(), max_rows: 32 }).unwrap();
     let python = b"import sys\n\ndef main(argv):\n    for arg in argv:\n        print(arg)\n\nif __name__ == '__main__':\n    main(sys.argv[1:])\n".repeat(4);
     let png =
         [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89"[..], &[0u8; 64]].concat();
     for (raw, label) in
         [(&python[..], "python"), (&png, "png"), (b"", "empty"), (b"abc", "txt"), (b"\xff\xfe\xfd", "unknown")]
     {
-        let value = match pipeline.prepare(raw).unwrap() {
+        let value = match pipeline.prepare(&Raw::from(raw.to_vec())).unwrap() {
             Prepared::Answer(value) => value,
-            Prepared::Tensors(tensors) => {
+            Prepared::Runs(runs) => {
+                let batch = &runs.batches[0];
                 let mut answers = Vec::new();
-                engine.run(&tensors, &mut |outputs| answers.push(outputs)).unwrap();
-                pipeline.finish(&answers[0]).unwrap()
+                engine.run(&batch.inputs, &mut |outputs| answers.push(outputs)).unwrap();
+                pipeline.finish(&batch.rows, &answers[0]).unwrap().remove(0).1
             }
         };
         let Value::Class(class) = value else { panic!("{value:?}") };

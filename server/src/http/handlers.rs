@@ -5,6 +5,8 @@ use crate::{
     admit::Permit,
     error::{Error, Kind},
     metrics::Times,
+    pipeline::Raw,
+    process,
     protocol::{
         request::{self, InferRequest},
         response::{self, Head},
@@ -202,11 +204,18 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (body, permit) = receive(replica, headers, body).await?;
-    let (processed, _permit) = replica.process(body, replica.deadline(arrival, None), permit).await?;
+    let raw = Raw { body, json: is_json(headers) };
+    let (processed, _permit) = process::process(replica, raw, replica.deadline(arrival, None), permit).await?;
     let begun = Instant::now();
     let body =
         serde_json::to_vec(&processed.value).map_err(|_| Error::new(Kind::Engine, "the answer can't be written"))?;
     Ok((typed(JSON, body), Times { output: begun.elapsed(), ..processed.times }))
+}
+
+/// Whether the content type is JSON, whatever parameters follow it.
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// Counts an inference, however it ended.

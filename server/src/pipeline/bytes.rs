@@ -1,6 +1,6 @@
 //! Windows from both ends of the raw input, one integer for each byte.
 
-use super::{Class, Prepared, Value};
+use super::{Class, Note, Prepared, Runs, Value};
 use crate::protocol::{
     data::{Data, Datatype},
     tensor::{Signature, Tensor},
@@ -82,6 +82,6 @@ impl BytesStep {
             Datatype::Fp32 => Data::Fp32(tokens.into_iter().map(|token| token as f32).collect()),
             _ => Data::Int32(tokens),
         };
-        Prepared::Tensors(vec![Tensor { name: self.input.clone(), shape, data }])
+        Prepared::Runs(Runs::one(vec![Tensor { name: self.input.clone(), shape, data }], Note::None))
     }
 }

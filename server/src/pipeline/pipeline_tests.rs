@@ -20,13 +20,23 @@ const SPEC: &str = r#"{
     {"threshold": {"default": 0.5, "classes": {"b": 0.9}, "rename": {"noise": "rest"},
       "fallback": {"label": "unknown", "groups": [{"label": "txt", "classes": ["b", "rest"]}]}}}]}"#;
 
+fn compile(json: &str, signature: &Signature) -> Result<Pipeline, StartError> {
+    Pipeline::compile(&serde_json::from_str(json).unwrap(), &Target { signature, max_rows: 8 })
+}
+
 fn pipeline() -> Pipeline {
-    Pipeline::compile(&serde_json::from_str(SPEC).unwrap(), &signature(&[-1, 8], 3)).unwrap()
+    compile(SPEC, &signature(&[-1, 8], 3)).unwrap()
+}
+
+/// The value of the one row of an output.
+fn finish(pipeline: &Pipeline, scores: Vec<f32>) -> Value {
+    let output = Tensor { name: "scores".into(), shape: vec![1, scores.len()], data: Data::Fp32(scores) };
+    pipeline.finish(&[Row { at: 0, note: Note::None }], &[output]).unwrap().remove(0).1
 }
 
 fn tokens(raw: &[u8]) -> Result<Vec<i32>, String> {
-    match pipeline().prepare(raw).unwrap() {
-        Prepared::Tensors(tensors) => match &tensors[0].data {
+    match pipeline().prepare(&Raw::from(raw.to_vec())).unwrap() {
+        Prepared::Runs(runs) => match &runs.batches[0].inputs[0].data {
             Data::Int32(tokens) => Ok(tokens.clone()),
             other => panic!("{other:?}"),
         },
@@ -61,19 +71,17 @@ fn thresholds_renames_and_fallbacks() {
         ([0.1, 0.1, 0.8], "rest"),
         ([0.3, 0.3, 0.4], "txt"),
     ] {
-        let output = Tensor { name: "scores".into(), shape: vec![1, 3], data: Data::Fp32(scores.to_vec()) };
-        let Value::Class(class) = pipeline().finish(&[output]).unwrap() else { panic!() };
+        let Value::Class(class) = finish(&pipeline(), scores.to_vec()) else { panic!() };
         assert_eq!(class.label, label, "{scores:?}");
     }
 }
 
 #[test]
 fn pipelines_that_do_not_fit_name_both_sides() {
-    let spec: crds::Pipeline = serde_json::from_str(SPEC).unwrap();
     for (signature, say) in
         [(signature(&[-1, 9], 3), ["[1, 8]", "bytes INT32[-1, 9]"]), (signature(&[-1, 8], 4), ["3 labels", "4 scores"])]
     {
-        let error = Pipeline::compile(&spec, &signature).err().unwrap();
+        let error = compile(SPEC, &signature).err().unwrap();
         assert_eq!(error.reason, reason::PIPELINE_MISMATCH);
         assert!(say.iter().all(|say| error.message.contains(say)), "{}", error.message);
     }
@@ -83,7 +91,7 @@ fn pipelines_that_do_not_fit_name_both_sides() {
         (r#"{"preprocess": [{"decodeImage": {}}]}"#, "decodeImage is not supported yet"),
         (r#"{"postprocess": [{"meanPool": {}}]}"#, "not supported yet"),
     ] {
-        let error = Pipeline::compile(&serde_json::from_str(json).unwrap(), &signature(&[-1, 8], 3)).err().unwrap();
+        let error = compile(json, &signature(&[-1, 8], 3)).err().unwrap();
         assert!(error.message.contains(say), "{}", error.message);
     }
 }
@@ -91,9 +99,27 @@ fn pipelines_that_do_not_fit_name_both_sides() {
 #[test]
 fn softmax_sums_to_one_and_top_k_is_sorted() {
     let json = r#"{"postprocess": [{"softmax": {}}, {"topK": {"k": 2, "labels": {"values": ["a", "b", "c"]}}}]}"#;
-    let pipeline = Pipeline::compile(&serde_json::from_str(json).unwrap(), &signature(&[-1, 8], 3)).unwrap();
-    let output = Tensor { name: "scores".into(), shape: vec![1, 3], data: Data::Fp32(vec![1000.0, 1001.0, 999.0]) };
-    let Value::Classes(classes) = pipeline.finish(&[output]).unwrap() else { panic!() };
+    let pipeline = compile(json, &signature(&[-1, 8], 3)).unwrap();
+    let Value::Classes(classes) = finish(&pipeline, vec![1000.0, 1001.0, 999.0]) else { panic!() };
     assert_eq!(classes.iter().map(|class| class.label.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     assert!((classes[0].score - 0.665_24).abs() < 1e-4 && (classes[1].score - 0.244_73).abs() < 1e-4, "{classes:?}");
+}
+
+#[test]
+fn rows_of_a_batch_go_back_to_their_places() {
+    let pipeline = compile(r#"{"postprocess": [{"softmax": {}}]}"#, &signature(&[-1, 8], 2)).unwrap();
+    let rows: Vec<Row> = [2, 0, 1].map(|at| Row { at, note: Note::None }).to_vec();
+    let data = Data::Fp32(vec![9.0, 0.0, 0.0, 9.0, 1.0, 1.0]);
+    let output = Tensor { name: "scores".into(), shape: vec![3, 2], data };
+    let values = pipeline.finish(&rows, std::slice::from_ref(&output)).unwrap();
+    let Value::List(values) = Runs::gather(false, values) else { panic!() };
+    let best: Vec<bool> = values
+        .iter()
+        .map(|value| match value {
+            Value::Vector(v) => v[0] > v[1],
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(best, [false, false, true]);
+    assert!(pipeline.finish(&rows[..2], &[output]).is_err(), "three rows for two");
 }

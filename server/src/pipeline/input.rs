@@ -1,0 +1,61 @@
+//! Input steps: a raw input to tensors. Which step begins decides what the input is.
+
+use super::{Prepared, Raw, Target, bytes};
+use crate::error::Error;
+use millrace_crds::PreprocessStep;
+
+/// Steps that fit the model.
+pub enum Input {
+    /// Windows of bytes.
+    Bytes(bytes::BytesStep),
+}
+
+impl Input {
+    /// Checks steps in order: the first reads the raw input, the last makes what the model takes. `None`: no steps.
+    ///
+    /// # Errors
+    /// A sentence that names both sides.
+    pub fn compile(steps: &[PreprocessStep], target: &Target<'_>) -> Result<Option<Self>, String> {
+        let Some((first, rest)) = steps.split_first() else { return Ok(None) };
+        let input = match first {
+            PreprocessStep::Bytes(spec) => {
+                alone("bytes", rest)?;
+                Self::Bytes(bytes::BytesStep::compile(spec, target.signature)?)
+            }
+            other => return Err(format!("preprocess: {} is not supported yet", name(other))),
+        };
+        Ok(Some(input))
+    }
+
+    /// A raw input to what the model is run on.
+    ///
+    /// # Errors
+    /// An input that the steps can't process.
+    pub fn prepare(&self, raw: &Raw) -> Result<Prepared, Error> {
+        match self {
+            Self::Bytes(step) => Ok(step.prepare(&raw.body)),
+        }
+    }
+}
+
+/// A step that makes the tensors is the last one.
+fn alone(step: &str, rest: &[PreprocessStep]) -> Result<(), String> {
+    match rest.first() {
+        None => Ok(()),
+        Some(next) => Err(format!("preprocess: {step} makes the tensors, and {} can't follow it", name(next))),
+    }
+}
+
+/// A step's key in the manifest.
+pub fn name(step: &PreprocessStep) -> &'static str {
+    match step {
+        PreprocessStep::Bytes(_) => "bytes",
+        PreprocessStep::DecodeImage(_) => "decodeImage",
+        PreprocessStep::Resize(_) => "resize",
+        PreprocessStep::CentreCrop(_) => "centreCrop",
+        PreprocessStep::Normalize(_) => "normalize",
+        PreprocessStep::Tokenize(_) => "tokenize",
+        PreprocessStep::Records(_) => "records",
+        PreprocessStep::Audio(_) => "audio",
+    }
+}
