@@ -16,6 +16,10 @@ pub struct Store {
     /// The region that requests are signed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// PEM certificates of the authorities that its certificate is checked with, beside the public ones: for a store whose
+    /// certificate is an organisation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
     /// Address ranges that the store may resolve to. Only these lift the guard against private addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cidrs: Vec<String>,

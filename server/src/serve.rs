@@ -66,7 +66,9 @@ pub async fn run(options: ServeOptions) -> Result<(), StartError> {
     for address in [&options.address, &options.grpc_address] {
         if !address.is_empty() {
             let (listener, wire) = (bind(address).await?, wire.clone());
-            tracing::info!(address, tls = tls.is_some(), model = replica.facts.name, "serving");
+            // The port that was bound, which the options may have left open (0).
+            let bound = listener.local_addr().map_or_else(|_| address.clone(), |bound| bound.to_string());
+            tracing::info!(address = bound, tls = tls.is_some(), model = replica.facts.name, "serving");
             servers.spawn(listen::serve(listener, tls.clone(), ending.clone(), move |request| {
                 wire.clone().answer(request)
             }));

@@ -43,6 +43,12 @@ fn a_store_that_is_not_the_platforms() {
 }
 
 #[test]
+fn a_store_that_does_not_answer() {
+    let uri = json!("s3://nobody/model.onnx");
+    refused("dead-store", &[("/spec/model/uri", uri)], "ModelVerified", &["FetchFailed"], "nobody");
+}
+
+#[test]
 fn a_secret_that_is_missing() {
     let secret = json!("no-such-secret");
     refused(

@@ -3,6 +3,7 @@
 //! [`Bed`] is the running cluster, [`Product`] the installed release with a tenant and a key, [`Service`] one
 //! InferenceService on it. The end-to-end tests and `cargo xtask demo` share them, so the demo shows what is tested.
 
+pub mod audit;
 mod bed;
 mod call;
 pub mod files;

@@ -101,8 +101,7 @@ pub fn helm_upgrade(bed: &Bed, more: &[&str]) -> Result<Vec<String>> {
     let image = bed.state.image.as_deref().context("no image was built: run `cargo xtask test e2e` or `demo`")?;
     let (repository, tag) = image.rsplit_once(':').context("the image has a tag")?;
     let node = bed.state.nodes[0].ip;
-    let stores = json!([{"name": "models", "scheme": "s3", "endpoint": bed.state.s3.endpoint, "region": bed.state.s3.region,
-                         "cidrs": [format!("{}/32", bed.state.control_plane)]}]);
+    let stores = stores(bed)?;
     let mut arguments: Vec<String> =
         ["upgrade", "--install", RELEASE, "--create-namespace", "--namespace", SYSTEM_NAMESPACE]
             .map(String::from)
@@ -121,6 +120,18 @@ pub fn helm_upgrade(bed: &Bed, more: &[&str]) -> Result<Vec<String>> {
     arguments.extend(["--set-json".to_owned(), format!("stores={stores}")]);
     arguments.extend(more.iter().map(|&argument| argument.to_owned()));
     Ok(arguments)
+}
+
+/// The platform's stores: S3, https with a certificate of the cluster's own authority, and one that nobody runs.
+fn stores(bed: &Bed) -> Result<Value> {
+    let (s3, files, address) = (&bed.state.s3, &bed.state.files, bed.state.control_plane);
+    let cidrs = [format!("{address}/32")];
+    let ca = std::fs::read_to_string(&files.ca).with_context(|| files.ca.display().to_string())?;
+    Ok(json!([
+        {"name": "models", "scheme": "s3", "endpoint": s3.endpoint, "region": s3.region, "cidrs": cidrs},
+        {"name": "files", "scheme": "https", "endpoint": files.endpoint, "ca": ca, "cidrs": cidrs},
+        {"name": "nobody", "scheme": "s3", "endpoint": format!("http://{address}:9"), "cidrs": cidrs},
+    ]))
 }
 
 fn gateway_url(bed: &Bed) -> String {
@@ -165,10 +176,13 @@ fn tenant(hash: &str) -> Result<String> {
     Ok(text.replace(old, hash))
 }
 
-/// The Secret with the keys to the store.
+/// The Secrets with the keys to the stores.
 fn credentials(bed: &Bed) -> String {
     let s3 = &bed.state.s3;
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "models", "namespace": NAMESPACE},
-           "stringData": {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}})
-    .to_string()
+    let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "stringData": data});
+    let items = [
+        secret("models", json!({"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key})),
+        secret("files", json!({"TOKEN": bed.state.files.token})),
+    ];
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }

@@ -136,6 +136,12 @@ fn client(source: &Source, guard: &Guard, plain: bool) -> Result<reqwest::Client
     if plain {
         // A store without TLS needs no certificates: the image may have none.
         builder = builder.tls_certs_only(std::iter::empty());
+    } else if let Some(ca) = &source.store.ca {
+        let own = reqwest::Certificate::from_pem_bundle(ca.as_bytes())
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .ok_or("its `ca` in the platform's stores holds no PEM certificate")?;
+        builder = builder.tls_certs_merge(own);
     }
     builder.build().map_err(|error| text(&error))
 }

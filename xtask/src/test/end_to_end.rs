@@ -1,13 +1,14 @@
 //! The tests on a real cluster: it is started for them, and taken down whatever comes of them.
 
-use anyhow::Result;
-use millrace_testbed::image::Profile;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
 use millrace_testbed::{Cache, ClusterName, Steps, Testbed, cluster, exec};
 
 pub fn run(cache: &Cache, steps: &mut Steps) -> Result<()> {
     let name: ClusterName = "test".parse()?;
     // Tests expect a cluster that nobody has used.
-    steps.add(4);
+    steps.add(5);
     steps.run("removal of an older test cluster", || cluster::down(cache, &name))?;
     let outcome = on_cluster(&name, steps);
     let removed = steps.run("removal of the cluster", || cluster::down(cache, &name));
@@ -17,10 +18,24 @@ pub fn run(cache: &Cache, steps: &mut Steps) -> Result<()> {
 
 fn on_cluster(name: &ClusterName, steps: &mut Steps) -> Result<()> {
     let mut testbed = Testbed::up(name, steps)?;
-    steps.show("image", || testbed.push_image(Profile::Image).and_then(|reference| testbed.preload(&reference)))?;
-    steps.show("end-to-end tests", || {
+    let repository = format!("{}/millrace", testbed.state().registry.host);
+    steps.show("cargo xtask image --push", || testbed.take_image(&push(&repository)?))?;
+    let test = |target: &str| {
         let mut test = exec::cargo();
-        test.args(["test", "--package", "millrace-tests", "--locked", "--", "--test-threads=1", "--show-output"]);
+        test.args(["test", "--package", "millrace-tests", "--locked", "--test", target]);
+        test.args(["--", "--test-threads=1", "--show-output"]);
         exec::shown_live(test.env("MILLRACE_TESTBED", testbed.state().file()))
-    })
+    };
+    steps.show("end-to-end tests", || test("e2e"))?;
+    steps.show("rights that those tests used", || test("rights"))
+}
+
+/// Builds and pushes the image as README tells users of their own clusters to, and gives back the name that it prints.
+fn push(repository: &str) -> Result<String> {
+    let mut image = Command::new(std::env::current_exe()?);
+    image.args(["image", "--push", repository, "--plain-http"]).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = image.output().context("can't run this program again")?;
+    ensure!(output.status.success(), "cargo xtask image --push {repository}: {}", output.status);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    Ok(printed.lines().last().context("it prints the image's name")?.to_owned())
 }

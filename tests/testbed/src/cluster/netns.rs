@@ -47,6 +47,15 @@ pub fn create(name: &ClusterName, index: Index) -> Result<()> {
     Ok(())
 }
 
+/// The indices whose networks this host has, whoever started those clusters.
+///
+/// # Errors
+/// When `ip` can't be run.
+pub fn in_use() -> Result<Vec<Index>> {
+    let addresses = ip("-o -4 addr show")?;
+    Ok(Index::all().filter(|index| addresses.contains(&format!(" {}/", index.host()))).collect())
+}
+
 /// Deletes the namespace and the link, whatever is left of them.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::exec;
 
+use super::component;
 use super::nodes;
 use super::subnets::Index;
 
@@ -43,6 +44,8 @@ impl Pki {
         authority.args(["-out", &self.file("ca.crt")]);
         exec::output(&mut authority)?;
         self.server("apiserver", index)?;
+        let names = format!("subjectAltName=IP:{}\nextendedKeyUsage=serverAuth\n", index.control_plane());
+        self.signed(component::FILES_CERTIFICATE, "/CN=files", &names)?;
         self.client("admin", "/O=system:masters/CN=admin")?;
         self.client("kcm", "/CN=system:kube-controller-manager")?;
         self.client("scheduler", "/CN=system:kube-scheduler")?;

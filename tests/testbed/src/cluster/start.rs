@@ -14,14 +14,14 @@ use crate::{Cache, ClusterName, ClusterState, Steps, exec, repository, wait_unti
 use super::component::{self, Site};
 use super::pki::Pki;
 use super::process::{Program, Record, log_file};
-use super::state::{Node, Registry, S3};
+use super::state::{Files, Node, Registry, S3};
 use super::subnets::Index;
 use super::{cgroup, environment, hairpin, images, netns, nodes, objects, process};
 
 /// How many steps [`prepare`] and [`start`] announce.
 pub const STEPS: usize = 5;
 /// How many components run.
-pub const COMPONENTS: usize = 9 + 2 * nodes::REAL.len();
+pub const COMPONENTS: usize = 10 + 2 * nodes::REAL.len();
 /// The file that marks a cluster as complete.
 pub const READY: &str = "ready";
 
@@ -58,6 +58,7 @@ pub fn start(cache: &Cache, state: &ClusterState, tools: &Tools, steps: &mut Ste
         run(component::api_server(site)?)?;
         run(component::registry(site)?)?;
         run(component::s3(site)?)?;
+        run(component::files(site)?)?;
         for node in nodes::REAL {
             run(component::containerd(site, node)?)?;
         }
@@ -82,7 +83,12 @@ pub fn start(cache: &Cache, state: &ClusterState, tools: &Tools, steps: &mut Ste
     })?;
     steps.run("readiness", || {
         all_nodes_ready(state)?;
-        for (name, port) in [("coredns", 53), ("s3", component::S3_PORT), ("registry", component::REGISTRY_PORT)] {
+        for (name, port) in [
+            ("coredns", 53),
+            ("s3", component::S3_PORT),
+            ("files", component::FILES_PORT),
+            ("registry", component::REGISTRY_PORT),
+        ] {
             ready(state, name, || Ok(answers(state.control_plane, port)))?;
         }
         ready(state, "kube-controller-manager", || {
@@ -192,11 +198,10 @@ fn link_tools(state: &ClusterState, tools: &Tools) -> Result<()> {
 }
 
 fn describe(cache: &Cache, name: &ClusterName, tools: &Tools) -> Result<ClusterState> {
-    let taken: Vec<Index> = ClusterState::names(cache)?
-        .iter()
-        .filter_map(|other| ClusterState::of(cache, other).ok().flatten())
-        .map(|other| other.index)
-        .collect();
+    let known = ClusterState::names(cache)?;
+    let known = known.iter().filter_map(|other| ClusterState::of(cache, other).ok().flatten());
+    // Clusters of other caches are known by their networks alone.
+    let taken: Vec<Index> = known.map(|other| other.index).chain(netns::in_use()?).collect();
     let index = Index::lowest_free(&taken)?;
     let folder = ClusterState::folder_of(cache, name);
     let control_plane = index.control_plane();
@@ -221,6 +226,11 @@ fn describe(cache: &Cache, name: &ClusterName, tools: &Tools) -> Result<ClusterS
             access_key: component::ACCESS_KEY.to_owned(),
             secret_key: component::SECRET_KEY.to_owned(),
             folder: folder.join("s3"),
+        },
+        files: Files {
+            endpoint: format!("https://{control_plane}:{}", component::FILES_PORT),
+            token: component::TOKEN.to_owned(),
+            ca: Pki::of(&folder).file("ca.crt").into(),
         },
         tools: folder.join("tools"),
         python: tools.python.clone(),

@@ -35,6 +35,8 @@ pub struct ClusterState {
     pub registry: Registry,
     /// The S3 server.
     pub s3: S3,
+    /// The https server over the same folder.
+    pub files: Files,
     /// A folder with `kubectl`, `helm` and `ctr`, for PATH.
     pub tools: PathBuf,
     /// The interpreter of the Python environment with the clients.
@@ -84,6 +86,17 @@ pub struct S3 {
     pub secret_key: String,
     /// Buckets are folders here, and objects files.
     pub folder: PathBuf,
+}
+
+/// An https server over the S3 server's folder, with a certificate that only the cluster's authority vouches for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Files {
+    /// Its URL, for pods and from the host: `GET ENDPOINT/BUCKET/KEY`.
+    pub endpoint: String,
+    /// The bearer token that it asks for.
+    pub token: String,
+    /// The file with the authority's certificate.
+    pub ca: PathBuf,
 }
 
 impl ClusterState {

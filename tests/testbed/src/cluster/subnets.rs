@@ -14,13 +14,17 @@ pub const CLUSTERS: u8 = 16;
 pub struct Index(u8);
 
 impl Index {
+    /// Every index that a cluster can have.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..CLUSTERS).map(Self)
+    }
+
     /// The lowest index that no other cluster has.
     ///
     /// # Errors
     /// When all are taken.
     pub fn lowest_free(taken: &[Self]) -> Result<Self> {
-        (0..CLUSTERS)
-            .map(Self)
+        Self::all()
             .find(|index| !taken.contains(index))
             .with_context(|| format!("{CLUSTERS} clusters run already: take one down with `cargo xtask cluster down`"))
     }

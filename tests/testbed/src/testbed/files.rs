@@ -40,8 +40,8 @@ impl Testbed {
         Ok(self.state.s3.folder.join(relative))
     }
 
-    /// Builds the product's image from these sources and pushes it to the cluster's registry. Gives back its name, by
-    /// which the nodes pull it, and remembers it in the cluster's description.
+    /// Builds the product's image from these sources pushes it to the cluster's registry and takes it from there. Gives
+    /// back its name.
     ///
     /// # Errors
     /// When the build or the push fails.
@@ -49,16 +49,22 @@ impl Testbed {
         image::build(&self.cache, profile, &self.state.ort_library)?;
         let repository = format!("{}/millrace", self.state.registry.host);
         let reference = image::push(&self.cache, &repository, &image::tag(), image::Transport::PlainHttp)?;
-        self.state.image = Some(reference.clone());
-        self.state.write()?;
+        self.take_image(&reference)?;
         Ok(reference)
     }
 
-    /// Pulls an image to every real node, so that no pod waits for it.
+    /// Remembers an image of the product that was pushed to the cluster's registry, and pulls it to every real node.
     ///
     /// # Errors
     /// When a pull fails.
-    pub fn preload(&self, reference: &str) -> Result<()> {
+    pub fn take_image(&mut self, reference: &str) -> Result<()> {
+        self.preload(reference)?;
+        self.state.image = Some(reference.to_owned());
+        self.state.write()
+    }
+
+    /// No pod waits for an image that its node has.
+    fn preload(&self, reference: &str) -> Result<()> {
         for node in &self.state.nodes {
             let mut pull = self.command_inside(self.state.tools.join("ctr"));
             pull.arg("--address").arg(&node.containerd_socket);
