@@ -13,7 +13,7 @@ pub struct Rule {
     pub verbs: &'static [&'static str],
 }
 
-const READ: &[&str] = &["get", "list", "watch"];
+const READ: &[&str] = &["list", "watch"];
 const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// In the whole cluster. Nothing here touches Secrets.
@@ -34,7 +34,7 @@ pub const CLUSTER: &[Rule] = &[
     Rule { group: "", resources: &["events"], verbs: &["list"] },
     Rule { group: "", resources: &["configmaps", "services"], verbs: OWN },
     Rule { group: "apps", resources: &["deployments", "controllerrevisions"], verbs: OWN },
-    Rule { group: "apps", resources: &["deployments/scale"], verbs: &["get", "patch"] },
+    Rule { group: "apps", resources: &["deployments/scale"], verbs: &["patch"] },
     Rule { group: "policy", resources: &["poddisruptionbudgets"], verbs: OWN },
     Rule { group: "networking.k8s.io", resources: &["networkpolicies"], verbs: OWN },
     Rule { group: "events.k8s.io", resources: &["events"], verbs: &["create", "patch"] },

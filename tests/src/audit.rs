@@ -9,15 +9,27 @@ use serde_json::Value;
 pub struct Request(Value);
 
 impl Request {
-    /// What RBAC calls it: API group, resource (with its subresource) and verb.
+    /// The rights that it took, as RBAC names them: API group, resource (with its subresource) and verb. An apply that makes
+    /// its object is a patch and a creation.
     #[must_use]
-    pub fn right(&self) -> String {
+    pub fn rights(&self) -> Vec<String> {
+        let verb = self.0["verb"].as_str().unwrap_or_default();
+        let made = verb == "patch" && self.status() == 201;
+        std::iter::once(verb)
+            .chain(made.then_some("create"))
+            .map(|verb| format!("{} {verb}", self.resource()))
+            .collect()
+    }
+
+    /// API group and resource, with its subresource.
+    #[must_use]
+    pub fn resource(&self) -> String {
         let part = |key: &str| self.0["objectRef"][key].as_str().unwrap_or_default();
         let resource = match part("subresource") {
             "" => part("resource").to_owned(),
             subresource => format!("{}/{subresource}", part("resource")),
         };
-        format!("{} {resource} {}", part("apiGroup"), self.0["verb"].as_str().unwrap_or_default())
+        format!("{} {resource}", part("apiGroup"))
     }
 
     /// Namespace and name of the object.

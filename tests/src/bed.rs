@@ -52,6 +52,14 @@ impl Bed {
         self.testbed.apply(yaml)
     }
 
+    /// Deletes what the manifests name.
+    ///
+    /// # Errors
+    /// What kubectl said.
+    pub fn delete(&self, manifests: &str) -> Result<String> {
+        self.testbed.kubectl_with_input(&["delete", "-f", "-"], manifests)
+    }
+
     /// Objects or one object as JSON.
     ///
     /// # Errors
