@@ -88,6 +88,38 @@ fn services_outlive_uninstall_and_reinstall() {
     service.delete().unwrap();
 }
 
+/// A Secret of the platform's own takes the place of the certificate that the chart makes, and is given back.
+#[test]
+fn a_certificate_of_ones_own() {
+    let service = applied(&variant("certified", &[("/spec/scaling/minReplicas", json!(1))]));
+    service.wait_ready(SOON).unwrap();
+    let bed = &product().bed;
+    let (certificate, key) = (bed.state.folder.join("own.crt"), bed.state.folder.join("own.key"));
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
+    openssl.args(["-subj", "/CN=own", "-addext", &format!("subjectAltName=IP:{}", bed.state.nodes[0].ip)]);
+    millrace_testbed::exec::output(openssl.arg("-out").arg(&certificate).arg("-keyout").arg(&key)).unwrap();
+    let text = |path| std::fs::read_to_string(path).unwrap();
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "own", "namespace": SYSTEM_NAMESPACE},
+        "stringData": {"tls.crt": text(&certificate), "tls.key": text(&key)}});
+    bed.apply(&secret.to_string()).unwrap();
+    helm(bed, &["--set", "gateway.tls.secretName=own"]);
+    let mut call = service.call("/process").body("hello, hello");
+    call.ca = certificate;
+    wait_until("an answer under the certificate of one's own", SOON, || {
+        let answer = call.send()?;
+        anyhow::ensure!(answer.status == 200, "{answer:?}");
+        Ok(true)
+    })
+    .unwrap();
+    helm(bed, &[]);
+    product().read_ca().unwrap();
+    product().wait_reachable(SOON).unwrap();
+    assert_eq!(service.process(b"hello, hello").unwrap().status, 200);
+    service.delete().unwrap();
+}
+
 #[test]
 fn unknown_values_are_refused() {
     let arguments = helm_upgrade(&product().bed, &["--set", "gatewya.replicas=3", "--dry-run=client"]).unwrap();
