@@ -1,3 +1,30 @@
-//! `millrace-autoscale`: simulates the scaling law.
+//! `millrace-autoscale`: the scaling law in simulation.
 
-fn main() {}
+mod cli;
+
+use anyhow::Result;
+use clap::Parser;
+use cli::arguments::{Arguments, What};
+use millrace_autoscale::tables::Tables;
+use std::time::Instant;
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let What::Fleet = arguments.what {
+        return cli::fleet::run(&arguments);
+    }
+    let models = cli::cases::models(&arguments.service)?;
+    let began = Instant::now();
+    let tables = Tables::measure(&models, arguments.what == What::Mixed);
+    eprintln!("steady states measured in {:.1} s", began.elapsed().as_secs_f64());
+    let cases = || cli::cases::cases(&arguments, &models, &tables);
+    match arguments.what {
+        What::Table => cli::table::run(&arguments, &cases()?),
+        What::Law => cli::law::run(&arguments, &cases()?),
+        What::Check => cli::check::run(&arguments, &cases()?),
+        What::Mixed => cli::scenarios::mixed(&arguments, &cases()?, &tables),
+        What::Faults => cli::scenarios::faults(&arguments, &cases()?),
+        What::Rare => cli::scenarios::rare(&arguments),
+        What::Fleet => Ok(()),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is simulated: service times, starts, prices. All of it is input.
+
+use crate::random::Random;
+use serde::Serialize;
+
+/// Engine time of a batch of b rows, in seconds: fixed + per_row × b.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Curve {
+    /// Seconds for the batch.
+    pub fixed: f64,
+    /// Seconds for each row.
+    pub per_row: f64,
+    /// Most rows in a batch.
+    pub max_batch: u32,
+    /// Deviation of the time against its mean.
+    pub noise: f64,
+}
+
+impl Curve {
+    /// Mean time of a batch.
+    #[must_use]
+    pub fn time(&self, rows: f64) -> f64 {
+        self.fixed + self.per_row * rows
+    }
+
+    /// Requests per second with full batches.
+    #[must_use]
+    pub fn throughput(&self) -> f64 {
+        f64::from(self.max_batch) / self.time(f64::from(self.max_batch))
+    }
+
+    /// The same work on something so many times as fast.
+    #[must_use]
+    pub fn faster(&self, times: f64) -> Self {
+        Self { fixed: self.fixed / times, per_row: self.per_row / times, ..*self }
+    }
+}
+
+/// A kind of service.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ServiceModel {
+    /// Name.
+    pub name: &'static str,
+    /// On one L40S.
+    pub curve: Curve,
+    /// How many times as fast one H100 is.
+    pub h100: f64,
+    /// Seconds within which an answer is in time.
+    pub target: f64,
+}
+
+/// MLPerf Inference 4.0, offline, one accelerator: ResNet-50 87,971/s on an H100 and 43,937/s on an L40S.
+const RESNET: f64 = 87_971.0 / 43_937.0;
+/// The same for BERT-99: 8,765/s and 3,385/s.
+const BERT: f64 = 8_765.0 / 3_385.0;
+
+const fn curve(fixed: f64, per_row: f64, max_batch: u32) -> Curve {
+    Curve { fixed, per_row, max_batch, noise: 0.05 }
+}
+
+/// The four kinds. A lone request takes 2, 10, 30 and 400 ms on an L40S, and is promised within ten times that (the
+/// heavy one within five times). Convolutions take the ratio of ResNet-50, transformers that of BERT.
+pub const SERVICES: [ServiceModel; 4] = [
+    ServiceModel { name: "fast", curve: curve(0.0015, 0.0005, 32), h100: RESNET, target: 0.020 },
+    ServiceModel { name: "text", curve: curve(0.008, 0.002, 16), h100: BERT, target: 0.100 },
+    ServiceModel { name: "images", curve: curve(0.020, 0.010, 8), h100: RESNET, target: 0.300 },
+    ServiceModel { name: "heavy", curve: curve(0.300, 0.100, 8), h100: BERT, target: 2.0 },
+];
+
+/// Dollars for an hour of one accelerator, within what public clouds list; an input with a date, for listings differ
+/// by two and change.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Prices {
+    /// When they were taken.
+    pub date: &'static str,
+    /// One L40S.
+    pub l40s: f64,
+    /// One H100.
+    pub h100: f64,
+}
+
+/// The prices of a run that names none.
+pub const PRICES: Prices = Prices { date: "2026-11", l40s: 1.20, h100: 3.00 };
+
+/// Phases of a start and their share of its mean.
+pub const PHASES: [(&str, f64); 8] = [
+    ("schedule", 0.05),
+    ("image", 0.20),
+    ("fetch", 0.30),
+    ("load", 0.20),
+    ("engine", 0.10),
+    ("warm-up", 0.08),
+    ("probe", 0.05),
+    ("route", 0.02),
+];
+
+/// How long starts take: each phase is drawn by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// Mean of the sum, in seconds.
+    pub mean: f64,
+    /// Deviation of a phase against its mean.
+    pub spread: f64,
+    /// Measured seconds to draw the phases fetch and load from, scaled to their mean; empty: as the others.
+    pub loads: Vec<f64>,
+}
+
+impl Start {
+    /// Starts of this mean; phases deviate by a quarter.
+    #[must_use]
+    pub fn of(mean: f64) -> Self {
+        Self { mean, spread: 0.25, loads: Vec::new() }
+    }
+
+    /// One start, in seconds.
+    pub fn draw(&self, random: &mut Random) -> f64 {
+        let measured = self.loads.iter().sum::<f64>() / self.loads.len().max(1) as f64;
+        let phases = PHASES.iter().map(|(name, share)| {
+            let mean = self.mean * share;
+            if matches!(*name, "fetch" | "load") && measured > 0.0 {
+                return mean * self.loads[random.below(self.loads.len())] / measured;
+            }
+            random.lognormal(mean, self.spread)
+        });
+        phases.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_add_up_to_the_mean() {
+        assert!((PHASES.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+        let mut random = Random::new(1, 1);
+        for start in [Start::of(60.0), Start { loads: vec![1.0, 9.0], ..Start::of(60.0) }] {
+            let mean = (0..4_000).map(|_| start.draw(&mut random)).sum::<f64>() / 4_000.0;
+            assert!((mean - 60.0).abs() < 1.5, "{mean}");
+        }
+    }
+
+    #[test]
+    fn lone_requests_take_what_the_kinds_say() {
+        let lone: Vec<f64> = SERVICES.iter().map(|service| (service.curve.time(1.0) * 1e3).round()).collect();
+        assert_eq!(lone, [2.0, 10.0, 30.0, 400.0]);
+    }
+}

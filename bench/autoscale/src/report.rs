@@ -1,0 +1,178 @@
+//! The table: Markdown for people, JSON with all figures.
+
+use crate::cell::{ASKED, Cell, Searched};
+use crate::model::{PRICES, SERVICES};
+use crate::rival::{NAMES, Rival};
+use crate::trace::Kind;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Cases with what was found.
+pub struct Table {
+    /// One for each case and objective.
+    pub cells: Vec<Cell>,
+    /// For each case: the search.
+    pub searched: Vec<Searched>,
+    /// How traces were made.
+    pub notes: Vec<String>,
+    /// The arguments.
+    pub command: String,
+}
+
+/// A rival with one configuration for all cases.
+struct Fixed {
+    settings: Rival,
+    /// Dollars by case.
+    dollars: Vec<f64>,
+    reached: usize,
+}
+
+/// Geometric mean; nothing of nothing.
+#[must_use]
+pub fn geometric(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let logs: Vec<f64> = values.map(f64::ln).collect();
+    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.2}"))
+}
+
+impl Table {
+    /// The configuration of a family that keeps the objective on the most cases, and is the cheapest of those.
+    fn fixed(&self, family: usize, asked: f64) -> Option<Fixed> {
+        let settings = self.searched.first()?.iter().enumerate().filter(|(_, (rival, ..))| rival.family() == family);
+        let judged = settings.map(|(index, (rival, ..))| {
+            let of = |searched: &Searched| (searched[index].1, searched[index].2);
+            let figures: Vec<(f64, f64)> = self.searched.iter().map(of).collect();
+            let reached = figures.iter().filter(|(_, share)| *share >= asked / 100.0).count();
+            Fixed { settings: *rival, dollars: figures.iter().map(|(dollars, _)| *dollars).collect(), reached }
+        });
+        let mean = |fixed: &Fixed| geometric(fixed.dollars.iter().copied()).unwrap_or(f64::INFINITY);
+        judged.min_by(|a, b| b.reached.cmp(&a.reached).then(mean(a).total_cmp(&mean(b))))
+    }
+
+    /// Cells of an objective.
+    fn of(&self, asked: f64) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(move |cell| cell.asked == asked)
+    }
+
+    /// The figures as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let fixed = |asked: f64| -> Vec<Value> {
+            let one = |family| {
+                let fixed = self.fixed(family, asked)?;
+                Some(
+                    json!({"rival": NAMES[family], "asked": asked, "settings": fixed.settings, "reached": fixed.reached, "of": self.searched.len(), "dollars": fixed.dollars}),
+                )
+            };
+            (0..NAMES.len()).filter_map(one).collect()
+        };
+        json!({
+            "command": self.command,
+            "prices": PRICES,
+            "services": SERVICES,
+            "traces": self.notes,
+            "cells": self.cells,
+            "one_configuration": ASKED.map(fixed).concat(),
+        })
+    }
+
+    /// The figures as Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = format!(
+            "# The scaling law in simulation\n\nMade by `{}`. All figures are simulated. Prices of {}: ${:.2} for an L40S and hour.\n\
+             Each policy keeps at least one replica; cost counts every accelerator-second from the moment a pod holds it, starts included.\n\
+             *Clairvoyant*: the cheapest schedule found that knows all arrivals and keeps the objective; *lower*: no schedule is cheaper.\n\
+             *Best rival*: HPA, KPA, KEDA and a saturation law, each tuned in hindsight on the very trace; their targets are given as parts of\n\
+             what a replica sustains. *(never)*: none keeps the objective; the dearest is shown. Raw figures: `autoscale.json`.\n\n",
+            self.command, PRICES.date, PRICES.l40s
+        );
+        for note in &self.notes {
+            let _ = writeln!(text, "- {note}");
+        }
+        self.summary(&mut text);
+        for asked in ASKED {
+            let _ = writeln!(text, "\n## Each case, {asked} % asked\n");
+            text.push_str("| trace | kind | service | start | law in time | kept | law $ | / clairvoyant | / lower | best rival | law / rival | foresight 0, 1, 2 starts / clairvoyant | starts |\n");
+            text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+            for cell in self.of(asked) {
+                line(&mut text, cell);
+            }
+        }
+        text
+    }
+
+    fn summary(&self, text: &mut String) {
+        text.push_str("\n## Summary, geometric means over services and traces\n\n");
+        text.push_str("| asked | kind | start | kept | law / clairvoyant | law / best tuned rival | HPA | KPA | KEDA | saturation |\n");
+        text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        let mut starts: Vec<f64> = self.cells.iter().map(|cell| cell.start).collect();
+        starts.sort_by(f64::total_cmp);
+        starts.dedup();
+        for asked in ASKED {
+            let fixed: Vec<Option<Fixed>> = (0..NAMES.len()).map(|family| self.fixed(family, asked)).collect();
+            for kind in [Kind::Diurnal, Kind::Bursty] {
+                for start in &starts {
+                    let inside = |(_, cell): &(usize, &Cell)| cell.kind == kind && cell.start == *start;
+                    let all: Vec<(usize, &Cell)> = self.of(asked).enumerate().filter(inside).collect();
+                    if all.is_empty() {
+                        continue;
+                    }
+                    let kept = all.iter().filter(|(_, cell)| cell.reached()).count();
+                    let _ = write!(
+                        text,
+                        "| {asked} % | {kind:?} | {start} s | {kept} of {} | {} | {} |",
+                        all.len(),
+                        shown(geometric(all.iter().map(|(_, c)| c.law.dollars / c.clairvoyant.dollars))),
+                        shown(geometric(all.iter().map(|(_, c)| c.law.dollars / c.best().1.figure.dollars))),
+                    );
+                    for fixed in fixed.iter().flatten() {
+                        let ratio = geometric(all.iter().map(|(case, c)| c.law.dollars / fixed.dollars[*case]));
+                        let _ = write!(text, " {} |", shown(ratio));
+                    }
+                    text.push('\n');
+                }
+            }
+            for (family, fixed) in fixed.iter().enumerate().filter_map(|(f, fixed)| Some((f, fixed.as_ref()?))) {
+                let settings = serde_json::to_string(&fixed.settings).unwrap_or_default();
+                let _ = writeln!(
+                    text,
+                    "| {asked} % | {} with one configuration | keeps | {} of {} | | | | | | `{settings}` |",
+                    NAMES[family],
+                    fixed.reached,
+                    self.searched.len()
+                );
+            }
+        }
+        text.push_str("\nThe last four columns are the law's cost over that of each rival with one configuration for all cases (found in hindsight over all of them).\n");
+    }
+}
+
+fn line(text: &mut String, cell: &Cell) {
+    let (name, best) = cell.best();
+    let ratio = |figure: &Figure| figure.dollars / cell.clairvoyant.dollars;
+    let ahead: Vec<String> = cell.foresight.iter().map(|figure| shown(figure.as_ref().map(ratio))).collect();
+    let _ = writeln!(
+        text,
+        "| {} | {:?} | {} | {} s | {:.3} % | {} | {:.2} | {:.2} | {:.2} | {name} {:.2}{} | {:.2} | {} | {} |",
+        cell.trace,
+        cell.kind,
+        cell.service,
+        cell.start,
+        cell.law.attainment * 100.0,
+        if cell.reached() { "yes" } else { "no" },
+        cell.law.dollars,
+        ratio(&cell.law),
+        cell.law.dollars / cell.lower,
+        best.figure.dollars,
+        if best.reached { "" } else { " (never)" },
+        cell.law.dollars / best.figure.dollars,
+        ahead.join(", "),
+        cell.law.starts,
+    );
+}
+
+use crate::cell::Figure;

@@ -1,0 +1,398 @@
+//! A run: time passes, policies decide, pods come and go, requests are answered.
+
+use crate::ledger::Ledger;
+use crate::model::ServiceModel;
+use crate::picture::Series;
+use crate::pods::{Event, Pods, PoolSetup, Stage, curves};
+use crate::queue::events::Events;
+use crate::queue::fluid::Fluid;
+use crate::queue::table::Table;
+use crate::queue::{Arrivals, Queue};
+use crate::random::Random;
+use crate::trace::Trace;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A service to simulate.
+#[derive(Clone, Debug)]
+pub struct ServiceSetup {
+    /// Its kind.
+    pub model: ServiceModel,
+    /// What arrives.
+    pub trace: Arc<Trace>,
+    /// Seconds within which an answer is in time.
+    pub target: f64,
+    /// Percent of answers that are to be in time.
+    pub percentile: f64,
+    /// Fewest replicas.
+    pub min: u32,
+    /// Most replicas.
+    pub max: u32,
+    /// Seconds without a request before a service with floor 0 may go to zero.
+    pub idle_after: f64,
+    /// Ready replicas at the start, by pool.
+    pub initial: Vec<u32>,
+}
+
+/// How requests are simulated.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// One by one.
+    Events,
+    /// As a fluid; tables by service and pool.
+    Fluid(Vec<Vec<Arc<Table>>>),
+}
+
+/// Everything about a run but the policy.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Services.
+    pub services: Vec<ServiceSetup>,
+    /// Pools; each service may use all of them.
+    pub pools: Vec<PoolSetup>,
+    /// How requests are simulated.
+    pub mode: Mode,
+    /// Seconds at the beginning that aren't measured.
+    pub warm_up: f64,
+    /// Seconds after which a request is given up.
+    pub patience: f64,
+    /// Seconds between decisions.
+    pub tick: f64,
+    /// Of all that is drawn.
+    pub seed: u64,
+    /// Whether a picture will be drawn.
+    pub series: bool,
+}
+
+/// One slot's pods.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SlotScene {
+    /// Asked for.
+    pub desired: u32,
+    /// Ready.
+    pub ready: u32,
+    /// When each that starts was made.
+    pub starting: Vec<f64>,
+    /// Since when each is refused.
+    pub refused: Vec<f64>,
+    /// On their way out.
+    pub terminating: u32,
+}
+
+/// A service while it runs.
+pub struct Live {
+    /// Its counters.
+    pub ledger: Ledger,
+    /// Its replicas.
+    pub queue: Box<dyn Queue>,
+    /// Its slots by pool.
+    pub slots: Vec<SlotScene>,
+}
+
+impl Live {
+    /// Ready replicas.
+    #[must_use]
+    pub fn ready(&self) -> u32 {
+        self.slots.iter().map(|slot| slot.ready).sum()
+    }
+
+    /// Pods that are to live: ready, starting or refused.
+    #[must_use]
+    pub fn pods(&self) -> u32 {
+        self.slots.iter().map(|slot| slot.ready + (slot.starting.len() + slot.refused.len()) as u32).sum()
+    }
+
+    /// Replicas asked for.
+    #[must_use]
+    pub fn desired(&self) -> u32 {
+        self.slots.iter().map(|slot| slot.desired).sum()
+    }
+}
+
+/// What a policy sees.
+pub struct Scene<'a> {
+    /// The run.
+    pub setup: &'a Setup,
+    /// Its services.
+    pub live: &'a [Live],
+    /// Starts that ended since the last look: service, pool, seconds.
+    pub started: &'a [(usize, usize, f64)],
+}
+
+/// Decides how many replicas there are to be.
+pub trait Policy {
+    /// Changes `want`, by service and pool, which holds what is asked for now.
+    fn decide(&mut self, now: f64, scene: &Scene<'_>, want: &mut [Vec<u32>]);
+
+    /// Whether it is told at once when a request is held without a replica.
+    fn woken(&self) -> bool {
+        false
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Measured requests.
+    pub requests: f64,
+    /// Of those, in time.
+    pub in_time: f64,
+    /// Share in time.
+    pub attainment: f64,
+    /// Accelerator-hours by pool.
+    pub hours: Vec<f64>,
+    /// Their price.
+    pub dollars: f64,
+    /// For a thousand requests.
+    pub dollars_per_1000: f64,
+    /// Pods started.
+    pub starts: u64,
+    /// Most accelerators held at once, by pool.
+    pub most: Vec<u32>,
+    /// Seconds: median, 99 % and 99.9 % of answers.
+    pub latency: [f64; 3],
+    /// Of each service: share in time.
+    pub by_service: Vec<f64>,
+    /// Requests that arrived less those answered, given up, in flight or held; nothing but rounding.
+    pub lost: f64,
+    /// For a picture.
+    #[serde(skip)]
+    pub series: Option<Series>,
+}
+
+/// Seconds from a request that finds no replica to the decision on it.
+const PUSH: f64 = 0.02;
+
+struct World<'a> {
+    setup: &'a Setup,
+    live: Vec<Live>,
+    pods: Pods,
+    started: Vec<(usize, usize, f64)>,
+    most: Vec<u32>,
+    instants: Vec<Vec<f64>>,
+    series: Option<Series>,
+}
+
+/// Runs `policy` over the longest of the traces.
+#[must_use]
+pub fn run(setup: &Setup, policy: &mut dyn Policy) -> Outcome {
+    let mut world = World::new(setup);
+    let seconds = setup.services.iter().map(|service| service.trace.seconds()).max().unwrap_or(0);
+    let mut decided = f64::NEG_INFINITY;
+    for second in 0..seconds {
+        let (start, end) = (second as f64, (second + 1) as f64);
+        if start - decided >= setup.tick {
+            world.decide(start, policy);
+            decided = start;
+        }
+        world.draw(second);
+        let mut now = start;
+        while now < end {
+            let wake = if policy.woken() { world.wake(now) } else { f64::INFINITY };
+            let cut = world.pods.next().min(wake).clamp(now, end);
+            // A wake-up that lies a moment ahead must not be cut off.
+            let cut = if cut <= now { (now + 1e-6).min(end) } else { cut };
+            world.advance(second, now, cut);
+            world.pass(cut);
+            if cut == wake && cut < end {
+                world.decide(cut, policy);
+            }
+            now = cut;
+        }
+    }
+    world.outcome(seconds as f64)
+}
+
+impl<'a> World<'a> {
+    fn new(setup: &'a Setup) -> Self {
+        let queue = |(index, service): (usize, &ServiceSetup)| -> Box<dyn Queue> {
+            match &setup.mode {
+                Mode::Events => {
+                    let random = Random::new(setup.seed, 0xe0 + index as u64);
+                    Box::new(Events::new(curves(&service.model, &setup.pools), setup.patience, random))
+                }
+                Mode::Fluid(tables) => Box::new(Fluid::new(tables[index].clone(), setup.patience)),
+            }
+        };
+        let live = setup.services.iter().enumerate().map(|(index, service)| Live {
+            ledger: Ledger::new(setup.warm_up, service.target),
+            queue: queue((index, service)),
+            slots: vec![SlotScene::default(); setup.pools.len()],
+        });
+        let mut world = Self {
+            setup,
+            live: live.collect(),
+            pods: Pods::new(&setup.pools, setup.warm_up, Random::new(setup.seed, 0x90d5)),
+            started: Vec::new(),
+            most: vec![0; setup.pools.len()],
+            instants: vec![Vec::new(); setup.services.len()],
+            series: setup.series.then(|| Series::new(setup)),
+        };
+        for (index, service) in setup.services.iter().enumerate() {
+            for (pool, count) in service.initial.iter().enumerate() {
+                for _ in 0..*count {
+                    if let Event::Ready(pod, ..) = world.pods.place(0.0, index, pool) {
+                        let live = &mut world.live[index];
+                        live.queue.add(0.0, pod, pool, &mut live.ledger);
+                    }
+                }
+                world.live[index].slots[pool].desired = *count;
+            }
+        }
+        world.count();
+        world
+    }
+
+    /// Draws the arrivals of a second, where they matter one by one.
+    fn draw(&mut self, second: usize) {
+        if let Mode::Events = self.setup.mode {
+            for (index, service) in self.setup.services.iter().enumerate() {
+                service.trace.arrivals(second, self.setup.seed ^ (index as u64) << 32, &mut self.instants[index]);
+            }
+        }
+    }
+
+    /// When the scaler is to be told of the first request that finds no replica.
+    fn wake(&self, now: f64) -> f64 {
+        let asleep = |live: &&Live| live.ready() == 0 && live.ledger.held == 0.0;
+        let of = self.live.iter().zip(&self.instants).filter(|(live, _)| asleep(live));
+        let first = of.filter_map(|(_, instants)| instants.iter().find(|at| **at >= now));
+        first.fold(f64::INFINITY, |first, at| first.min(at + PUSH))
+    }
+
+    fn advance(&mut self, second: usize, from: f64, to: f64) {
+        for (index, live) in self.live.iter_mut().enumerate() {
+            let arrivals = match self.setup.mode {
+                Mode::Events => {
+                    let instants = &self.instants[index];
+                    let first = instants.partition_point(|at| *at < from);
+                    let end = if to >= (second + 1) as f64 {
+                        instants.len()
+                    } else {
+                        instants.partition_point(|at| *at < to)
+                    };
+                    Arrivals::Instants(&instants[first.min(end)..end])
+                }
+                Mode::Fluid(_) => {
+                    let counts = &self.setup.services[index].trace.counts;
+                    Arrivals::Count(f64::from(counts.get(second).copied().unwrap_or(0)) * (to - from))
+                }
+            };
+            live.queue.advance(from, to, arrivals, &mut live.ledger);
+        }
+        if let Some(series) = &mut self.series {
+            series.note(to, &self.live);
+        }
+    }
+
+    fn pass(&mut self, now: f64) {
+        let mut events = Vec::new();
+        self.pods.pass(now, &mut events);
+        self.happen(now, &events);
+        let mut gone = false;
+        for live in &mut self.live {
+            for pod in live.queue.drained() {
+                self.pods.remove(now, pod);
+                gone = true;
+            }
+        }
+        if gone || !events.is_empty() {
+            self.count();
+        }
+    }
+
+    fn happen(&mut self, now: f64, events: &[Event]) {
+        for event in events {
+            match *event {
+                Event::Ready(pod, service, pool, seconds) => {
+                    let live = &mut self.live[service];
+                    live.queue.add(now, pod, pool, &mut live.ledger);
+                    self.started.push((service, pool, seconds));
+                }
+                Event::Drain(pod, service, pool) => self.live[service].queue.drain(now, pod, pool),
+            }
+        }
+    }
+
+    fn decide(&mut self, now: f64, policy: &mut dyn Policy) {
+        let asked = |live: &Live| live.slots.iter().map(|slot| slot.desired).collect();
+        let before: Vec<Vec<u32>> = self.live.iter().map(asked).collect();
+        let mut want = before.clone();
+        policy.decide(now, &Scene { setup: self.setup, live: &self.live, started: &self.started }, &mut want);
+        self.started.clear();
+        let mut events = Vec::new();
+        for (service, pools) in want.iter().enumerate() {
+            for (pool, desired) in pools.iter().enumerate() {
+                let slot = &mut self.live[service].slots[pool];
+                slot.desired = *desired;
+                // Pods that were taken back are made anew.
+                if slot.ready as usize + slot.starting.len() + slot.refused.len() != *desired as usize {
+                    self.pods.want(now, (service, pool), *desired, &mut events);
+                }
+            }
+        }
+        self.happen(now, &events);
+        self.pods.pass(now, &mut events);
+        self.count();
+    }
+
+    /// Counts pods by slot.
+    fn count(&mut self) {
+        for live in &mut self.live {
+            for slot in &mut live.slots {
+                (slot.ready, slot.terminating) = (0, 0);
+                slot.starting.clear();
+                slot.refused.clear();
+            }
+        }
+        let mut held = vec![0; self.most.len()];
+        for pod in &self.pods.all {
+            let slot = &mut self.live[pod.service].slots[pod.pool];
+            held[pod.pool] += u32::from(pod.stage != Stage::Waiting);
+            match pod.stage {
+                Stage::Waiting => slot.refused.extend(Pods::refused_since(pod)),
+                Stage::Starting(_) => slot.starting.push(pod.made),
+                Stage::Ready => slot.ready += 1,
+                Stage::Draining => slot.terminating += 1,
+            }
+        }
+        for (most, held) in self.most.iter_mut().zip(held) {
+            *most = (*most).max(held);
+        }
+    }
+
+    fn outcome(self, end: f64) -> Outcome {
+        let sum = |figure: fn(&Ledger) -> f64| self.live.iter().map(|live| figure(&live.ledger)).sum::<f64>();
+        let (requests, in_time, late) = (sum(|l| l.measured), sum(|l| l.in_time), sum(|l| l.late));
+        let hours: Vec<f64> = self.pods.seconds(end).iter().map(|seconds| seconds / 3_600.0).collect();
+        let dollars: f64 = hours.iter().zip(&self.setup.pools).map(|(hours, pool)| hours * pool.hourly).sum();
+        let main = &self.live[0].ledger;
+        let there = |ledger: &Ledger| match self.setup.mode {
+            Mode::Events => ledger.in_flight + ledger.held,
+            // The steady part of what is in flight is drawn from Little's law, not from a count.
+            Mode::Fluid(_) => ledger.held,
+        };
+        let kept: f64 = self
+            .live
+            .iter()
+            .map(|live| match self.setup.mode {
+                Mode::Events => there(&live.ledger),
+                Mode::Fluid(_) => there(&live.ledger) + live.queue.waiting(),
+            })
+            .sum();
+        Outcome {
+            requests,
+            in_time,
+            attainment: if in_time + late > 0.0 { in_time / (in_time + late) } else { 1.0 },
+            dollars,
+            dollars_per_1000: dollars / requests.max(1.0) * 1e3,
+            starts: self.pods.starts,
+            most: self.most,
+            latency: [0.5, 0.99, 0.999].map(|share| main.quantile(share)),
+            by_service: self.live.iter().map(|live| live.ledger.attainment()).collect(),
+            lost: sum(|l| l.arrivals) - sum(|l| l.answered) - sum(|l| l.expired) - kept,
+            hours,
+            series: self.series,
+        }
+    }
+}
