@@ -53,6 +53,7 @@ fn the_base_is_accepted() {
 #[case("/spec/rollout", json!({"strategy": "Canary"}), "a canary needs steps")]
 #[case("/spec/audit", json!({"payloads": "Full"}), "audit needs a sink")]
 #[case("/spec/pipeline", json!({"postprocess": [{"argmax": {"labels": {}}}]}), "give values or file")]
+#[case("/spec/pipeline", json!({"preprocess": [{"audio": {"sampleRate": 16000, "state": [{"input": "a", "output": "b"}]}}]}), "give frame")]
 #[case("/metadata/name", json!("n".repeat(41)), "at most 40 characters")]
 fn a_contradiction_is_refused_with_the_way_out(#[case] path: &str, #[case] value: Value, #[case] message: &str) {
     let found = check(path, value);

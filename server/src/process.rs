@@ -4,11 +4,15 @@ use crate::{
     admit::Permit,
     error::{Error, Kind},
     metrics::Times,
-    pipeline::{Batch, Prepared, Raw, Runs, Value},
+    pipeline::{Batch, Prepared, Raw, Runs, Value, audio::Sequence},
     protocol::{request::InferRequest, tensor::Tensor},
     replica::Replica,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use std::{sync::Arc, time::Instant};
+
+/// Runs of one request at a time: more of them than the engine is busy with would only fill the queue.
+const AT_ONCE: usize = 4;
 
 /// A raw input, processed.
 pub struct Processed {
@@ -43,15 +47,17 @@ pub async fn process(
     let (value, times) = match prepared? {
         Prepared::Answer(value) => (value, Times { rows: 1, ..Times::default() }),
         Prepared::Runs(runs) => work.runs(runs).await?,
+        Prepared::Sequence(sequence) => work.sequence(sequence).await?,
     };
     let times = Times { input, ..times };
     Ok((Processed { value, times }, permit))
 }
 
 impl Work {
-    /// All runs at once: the batcher puts them together with those of other requests.
+    /// Several runs at once: the batcher puts them together with those of other requests.
     async fn runs(&self, runs: Runs) -> Result<(Value, Times), Error> {
-        let done = futures::future::try_join_all(runs.batches.into_iter().map(|batch| self.batch(batch))).await?;
+        let begun = stream::iter(runs.batches).map(|batch| self.batch(batch)).buffered(AT_ONCE);
+        let done: Vec<_> = begun.try_collect().await?;
         let mut times = Times::default();
         let mut values = Vec::new();
         for (part, spent) in done {
@@ -59,6 +65,18 @@ impl Work {
             times = together(times, spent);
         }
         Ok((Runs::gather(runs.single, values), times))
+    }
+
+    /// One run after the other, each with the state that the one before it left.
+    async fn sequence(&self, mut sequence: Sequence) -> Result<(Value, Times), Error> {
+        let mut times = Times { rows: 1, ..Times::default() };
+        while let Some(inputs) = sequence.inputs() {
+            let (outputs, spent) = self.run(inputs).await?;
+            times = Times { queue: times.queue + spent.queue, infer: times.infer + spent.infer, ..times };
+            let score = self.replica.pipeline.score(&outputs)?;
+            sequence.take(outputs, score)?;
+        }
+        Ok((self.replica.pipeline.finish_series(sequence.finish())?, times))
     }
 
     async fn batch(&self, batch: Batch) -> Result<(Vec<(usize, Value)>, Times), Error> {

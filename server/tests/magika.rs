@@ -47,6 +47,7 @@ fn known_answers() {
     {
         let value = match pipeline.prepare(&Raw::from(raw.to_vec())).unwrap() {
             Prepared::Answer(value) => value,
+            Prepared::Sequence(other) => panic!("{other:?}"),
             Prepared::Runs(runs) => {
                 let batch = &runs.batches[0];
                 let mut answers = Vec::new();

@@ -1,6 +1,6 @@
 //! Output steps: from the tensors of the model to the JSON answer.
 
-use crate::{Line, Token};
+use crate::{Duration, Line, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub enum PostprocessStep {
     NonMaxSuppression(NonMaxSuppression),
     /// A number with its unit.
     Regression(Regression),
+    /// Probabilities of audio frames to stretches of speech.
+    SpeechSegments(SpeechSegments),
 }
 
 /// exp(x) / sum(exp(x)) over the last dimension.
@@ -156,23 +158,95 @@ pub struct L2Normalize {
     pub output: Option<Token>,
 }
 
-/// Keeps the best of overlapping boxes.
+/// Keeps the best of overlapping boxes: `[{"label", "score", "box": [left, top, right, bottom]}]`, best first, in pixels of the upright image as it was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NonMaxSuppression {
-    /// Boxes that overlap more than this are one.
+    /// Boxes whose intersection is more than this part of their union are one.
     #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
     pub iou: f64,
-    /// Least score.
+    /// Boxes with a lower score are dropped.
     #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
     pub score: f64,
     /// At most so many.
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 10_000)))]
     pub max_boxes: u32,
-    /// Names of the classes.
+    /// Names of the classes; absent: their numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
+    /// Output tensor with the boxes: four numbers for each, and after them its scores unless `scores` names another output; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Output tensor with the scores of each box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Token>,
+    /// What the four numbers are.
+    #[serde(default)]
+    pub format: BoxFormat,
+    /// Whether the tensor has a row for each number and a column for each box, as YOLOv8 gives it, instead of a row for each box.
+    #[serde(default)]
+    pub transposed: bool,
+    /// Whether the first score says that there is anything at all, and the others are multiplied by it, as in YOLOv5.
+    #[serde(default)]
+    pub objectness: bool,
+    /// Whether boxes of different classes suppress each other as well.
+    #[serde(default)]
+    pub class_agnostic: bool,
+}
+
+/// What the four numbers of a box are, in pixels of the model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum BoxFormat {
+    /// Centre x, centre y, width, height.
+    #[default]
+    CentreSize,
+    /// Left, top, right, bottom.
+    Corners,
+}
+
+/// Stretches of speech from the probability of each audio frame, as Silero's `get_speech_timestamps` finds them: `[{"start", "end"}]` in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpeechSegments {
+    /// Output tensor; absent: the only one that isn't state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Speech begins at a frame with this probability.
+    #[serde(default = "default_speech")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub threshold: f64,
+    /// Speech may end at a frame below this; absent: 0.15 less than threshold, and 0.01 at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub end_threshold: Option<f64>,
+    /// Shorter stretches are dropped.
+    #[serde(default = "default_min_speech")]
+    pub min_speech: Duration,
+    /// Speech ends only when it stays away for so long.
+    #[serde(default = "default_min_silence")]
+    pub min_silence: Duration,
+    /// Added before and after each stretch, as far as there is silence.
+    #[serde(default = "default_padding")]
+    pub padding: Duration,
+}
+
+fn default_speech() -> f64 {
+    0.5
+}
+
+fn default_min_speech() -> Duration {
+    Duration::from("250ms")
+}
+
+fn default_min_silence() -> Duration {
+    Duration::from("100ms")
+}
+
+fn default_padding() -> Duration {
+    Duration::from("30ms")
 }
 
 /// A number with its unit.

@@ -66,7 +66,8 @@ pub struct ShortInput {
     pub binary: Line,
 }
 
-/// Decodes JPEG, PNG, WebP or the first frame of a GIF, upright by its EXIF orientation.
+/// Decodes JPEG, PNG, WebP or the first frame of a GIF, upright by its EXIF orientation. Transparency is dropped, as PIL's `convert` does.
+/// Without a normalize step, the model gets the pixels as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -74,10 +75,14 @@ pub struct DecodeImage {
     /// Order of the colour channels.
     #[serde(default)]
     pub color: ColorOrder,
-    /// Larger images are refused before they are decoded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Images of more pixels (width × height) are refused with 400 before they are decoded.
+    #[serde(default = "default_max_pixels")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_000_000_000)))]
-    pub max_pixels: Option<u64>,
+    pub max_pixels: u64,
+}
+
+fn default_max_pixels() -> u64 {
+    40_000_000
 }
 
 /// Order of colour channels.
@@ -110,6 +115,28 @@ pub struct Resize {
     /// How pixels are computed.
     #[serde(default)]
     pub filter: ResizeFilter,
+    /// Where a letterboxed image lies.
+    #[serde(default)]
+    pub anchor: Anchor,
+    /// Letterbox: value of each channel where the image isn't.
+    #[serde(default = "default_fill")]
+    #[cfg_attr(feature = "resource", schemars(range(max = 255)))]
+    pub fill: u8,
+}
+
+fn default_fill() -> u8 {
+    114
+}
+
+/// Where an image lies in a larger frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum Anchor {
+    /// In the middle; an odd pixel goes to the right and to the bottom.
+    #[default]
+    Centre,
+    /// In the top left corner.
+    TopLeft,
 }
 
 /// How an image fits a size.
@@ -119,13 +146,13 @@ pub enum ResizeMode {
     /// Both sides exactly.
     #[default]
     Stretch,
-    /// The shorter side exactly, the ratio kept.
+    /// The smallest image of the same ratio that covers width × height: of a square, the shorter side exactly, and the longer one rounded down, as torchvision does.
     ShortestSide,
-    /// The longer side exactly, the ratio kept, the rest filled.
+    /// The largest image of the same ratio that fits, its sides rounded, and the rest filled.
     Letterbox,
 }
 
-/// Interpolation, as PIL defines it.
+/// Interpolation as PIL defines it: a filter's window grows when an image shrinks, so that nothing aliases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 pub enum ResizeFilter {
@@ -140,7 +167,7 @@ pub enum ResizeFilter {
     Lanczos,
 }
 
-/// Cuts the middle out, in pixels.
+/// Cuts the middle out, in pixels, as torchvision does: a smaller image is put on black.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -158,14 +185,14 @@ pub struct CentreCrop {
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Normalize {
-    /// Factor; absent: 1/255.
+    /// Factor; absent: pixels are divided by 255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
-    /// For each channel.
+    /// For each channel, in the order of `color`; one number: for all; absent: 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 4)))]
     pub mean: Vec<f64>,
-    /// For each channel.
+    /// For each channel, likewise; absent: 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 4)))]
     pub std: Vec<f64>,
@@ -233,19 +260,50 @@ pub struct Column {
     pub std: Option<f64>,
 }
 
-/// WAV or FLAC to samples.
+/// WAV or FLAC to samples from -1 to 1: channels are averaged, and another sample rate is converted as torchaudio's `resample` does by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "resource", derive(kube::KubeSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("(has(self.frame) && self.frame > 0) || (!has(self.state) && !(has(self.context) && self.context > 0))").message("context and state go from frame to frame: give frame")))]
 pub struct Audio {
-    /// Samples per second.
-    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 384_000)))]
+    /// Samples per second that the model takes.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1_000, max = 384_000)))]
     pub sample_rate: u32,
-    /// Samples in a frame; 0: the whole.
+    /// Samples in a frame, the last one filled up with silence; 0: the whole at once.
     #[serde(default)]
     #[cfg_attr(feature = "resource", schemars(range(max = 16_777_216)))]
     pub frame: u32,
-    /// Longer audio is refused before it is decoded.
+    /// The last samples of the frame before, put in front of each frame; silence before the first.
+    #[serde(default)]
+    #[cfg_attr(feature = "resource", schemars(range(max = 16_777_216)))]
+    pub context: u32,
+    /// Longer audio is refused with 400 before it is decoded.
+    #[serde(default = "default_max_seconds")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 86_400)))]
     pub max_seconds: u32,
+    /// The model's input that takes the samples; absent: the only one that neither rateInput nor state names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Token>,
+    /// The model's input that takes the sample rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_input: Option<Token>,
+    /// Tensors that the model gives with each frame and takes with the next one of the same request; zeros with the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["input"])))]
+    pub state: Vec<CarriedState>,
+}
+
+/// A tensor that is carried from frame to frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CarriedState {
+    /// The model's input.
+    pub input: Token,
+    /// The model's output that goes there.
+    pub output: Token,
+}
+
+fn default_max_seconds() -> u32 {
+    300
 }

@@ -30,9 +30,14 @@ impl Classes {
 }
 
 impl Labels {
+    /// The name of a class. A model with a free last dimension may have more scores than labels: then the number is the name.
+    #[must_use]
+    pub fn name(&self, at: usize) -> String {
+        self.0.get(at).cloned().unwrap_or_else(|| at.to_string())
+    }
+
     fn class(&self, at: usize, score: f32) -> Class {
-        // A model with a free last dimension may have more scores than labels: then the number is the name.
-        Class { label: self.0.get(at).cloned().unwrap_or_else(|| at.to_string()), score }
+        Class { label: self.name(at), score }
     }
 
     /// The class with the highest score, the first one of several; `None`: there is no score.

@@ -1,6 +1,6 @@
 //! Input steps: a raw input to tensors. Which step begins decides what the input is.
 
-use super::{Prepared, Raw, Target, bytes};
+use super::{Prepared, Raw, Target, audio::AudioStep, bytes, image::ImageSteps, output::Start};
 use crate::error::Error;
 use millrace_crds::PreprocessStep;
 
@@ -8,6 +8,10 @@ use millrace_crds::PreprocessStep;
 pub enum Input {
     /// Windows of bytes.
     Bytes(bytes::BytesStep),
+    /// An image.
+    Image(ImageSteps),
+    /// Audio.
+    Audio(AudioStep),
 }
 
 impl Input {
@@ -22,6 +26,14 @@ impl Input {
                 alone("bytes", rest)?;
                 Self::Bytes(bytes::BytesStep::compile(spec, target.signature)?)
             }
+            PreprocessStep::DecodeImage(spec) => Self::Image(ImageSteps::compile(spec, rest, target)?),
+            PreprocessStep::Audio(spec) => {
+                alone("audio", rest)?;
+                Self::Audio(AudioStep::compile(spec, target)?)
+            }
+            PreprocessStep::Resize(_) | PreprocessStep::CentreCrop(_) | PreprocessStep::Normalize(_) => {
+                return Err(format!("preprocess: {} takes an image; decodeImage comes before it", name(first)));
+            }
             other => return Err(format!("preprocess: {} is not supported yet", name(other))),
         };
         Ok(Some(input))
@@ -34,6 +46,17 @@ impl Input {
     pub fn prepare(&self, raw: &Raw) -> Result<Prepared, Error> {
         match self {
             Self::Bytes(step) => Ok(step.prepare(&raw.body)),
+            Self::Image(steps) => steps.prepare(&raw.body),
+            Self::Audio(step) => step.prepare(&raw.body),
+        }
+    }
+
+    /// What output steps begin with.
+    #[must_use]
+    pub fn start(&self) -> Start {
+        match self {
+            Self::Audio(step) if step.is_sequence() => Start { series: true, carried: step.carried() },
+            _ => Start::default(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The manifest's pipeline: raw input to tensors, output tensors to a JSON answer. Checked against the model at load.
 
+pub mod audio;
+pub mod boxes;
 pub mod bytes;
 pub mod classes;
+pub mod image;
 pub mod input;
 pub mod output;
 pub mod run;
@@ -9,7 +12,7 @@ pub mod scores;
 pub mod value;
 
 pub use run::{Batch, Note, Prepared, Raw, Row, Runs};
-pub use value::{Class, Value};
+pub use value::{Class, Series, Value};
 
 use crate::{
     error::{Error, Kind, StartError},
@@ -45,7 +48,8 @@ impl Pipeline {
             return Err(mismatch("pipeline.steps is not supported yet: use preprocess and postprocess".to_owned()));
         }
         let input = Input::compile(&spec.preprocess, target).map_err(mismatch)?;
-        let output = Output::compile(&spec.postprocess, target).map_err(mismatch)?;
+        let output = Output::compile(&spec.postprocess, &input.as_ref().map(Input::start).unwrap_or_default(), target)
+            .map_err(mismatch)?;
         Ok(Self { input, output })
     }
 
@@ -74,6 +78,22 @@ impl Pipeline {
     /// Outputs that aren't what the model promised.
     pub fn finish(&self, rows: &[Row], outputs: &[Tensor]) -> Result<Vec<(usize, Value)>, Error> {
         rows.iter().enumerate().map(|(at, row)| Ok((row.at, self.output.finish(outputs, at, rows)?))).collect()
+    }
+
+    /// The score of a frame of a sequence.
+    ///
+    /// # Errors
+    /// Outputs that aren't what the model promised.
+    pub fn score(&self, outputs: &[Tensor]) -> Result<f32, Error> {
+        self.output.score(outputs)
+    }
+
+    /// Scores of a whole sequence to the answer.
+    ///
+    /// # Errors
+    /// Steps that don't fit, which can't be.
+    pub fn finish_series(&self, series: Series) -> Result<Value, Error> {
+        self.output.finish_series(series)
     }
 }
 

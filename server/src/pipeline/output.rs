@@ -1,7 +1,9 @@
 //! Output steps: output tensors of one row to a value. What each takes must be what the one before it gives.
 
 use super::{
-    Row, Target, Value,
+    Note, Row, Series, Target, Value,
+    audio::speech::SpeechStep,
+    boxes::NonMaxStep,
     classes::{Classes, Labels, ThresholdStep},
     scores,
 };
@@ -24,6 +26,21 @@ pub enum Form {
     Classes,
     /// One number.
     Number,
+    /// Boxes in an image.
+    Boxes,
+    /// A score for each frame.
+    Series,
+    /// Stretches of audio.
+    Segments,
+}
+
+/// What output steps begin with, as the input steps make it.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Scores of a sequence of frames, rather than the outputs of one run.
+    pub series: bool,
+    /// Outputs that are state: no step means them unless it names them.
+    pub carried: Vec<usize>,
 }
 
 impl fmt::Display for Form {
@@ -32,6 +49,9 @@ impl fmt::Display for Form {
             Self::Vector => "a vector",
             Self::Classes => "classes",
             Self::Number => "a number",
+            Self::Boxes => "boxes",
+            Self::Series => "a series of frames",
+            Self::Segments => "segments",
         })
     }
 }
@@ -45,6 +65,8 @@ enum Step {
     TopK(usize, Labels),
     Threshold(ThresholdStep),
     Regression(Option<String>),
+    NonMax(NonMaxStep),
+    Speech(SpeechStep),
 }
 
 /// Output steps that fit the model.
@@ -56,7 +78,10 @@ pub struct Output {
 
 /// What the checks know when a step's turn comes.
 struct Checked<'a> {
+    target: &'a Target<'a>,
     signature: &'a Signature,
+    start: &'a Start,
+    first: bool,
     tensor: Option<usize>,
     form: Form,
 }
@@ -66,9 +91,20 @@ impl Output {
     ///
     /// # Errors
     /// A sentence that names both sides.
-    pub fn compile(steps: &[PostprocessStep], target: &Target<'_>) -> Result<Self, String> {
-        let mut checked = Checked { signature: target.signature, tensor: None, form: Form::Vector };
-        let steps: Result<Vec<Step>, String> = steps.iter().map(|step| checked.step(step)).collect();
+    pub fn compile(steps: &[PostprocessStep], start: &Start, target: &Target<'_>) -> Result<Self, String> {
+        let form = if start.series { Form::Series } else { Form::Vector };
+        let mut checked = Checked { target, signature: target.signature, start, first: true, tensor: None, form };
+        let steps: Result<Vec<Step>, String> = steps
+            .iter()
+            .map(|step| {
+                let step = checked.step(step)?;
+                checked.first = false;
+                Ok(step)
+            })
+            .collect();
+        if start.series && checked.tensor.is_none() {
+            checked.tensor = Some(checked.find(None)?);
+        }
         Ok(Self { steps: steps?, tensor: checked.tensor.unwrap_or(0) })
     }
 
@@ -77,12 +113,42 @@ impl Output {
     /// # Errors
     /// Outputs that aren't what the model promised.
     pub fn finish(&self, outputs: &[Tensor], at: usize, rows: &[Row]) -> Result<Value, Error> {
-        let tensor = outputs.get(self.tensor).ok_or_else(unfit)?;
-        let mut value = Value::Vector(scores::floats(&row(tensor, at, rows.len())?).ok_or_else(unfit)?);
-        for step in &self.steps {
-            value = step.apply(value)?;
+        let numbers = |tensor: usize| {
+            let tensor = outputs.get(tensor).ok_or_else(unfit)?;
+            scores::floats(&row(tensor, at, rows.len())?).ok_or_else(unfit)
+        };
+        if let [Step::NonMax(step)] = self.steps.as_slice() {
+            let geometry = match rows.get(at).map(|row| &row.note) {
+                Some(Note::Image(geometry)) => Some(geometry),
+                _ => None,
+            };
+            let separate = step.scores().map(numbers).transpose()?;
+            return step
+                .detections(&numbers(self.tensor)?, separate.as_deref(), geometry)
+                .map(Value::Boxes)
+                .ok_or_else(unfit);
         }
-        Ok(value)
+        self.steps.iter().try_fold(Value::Vector(numbers(self.tensor)?), |value, step| step.apply(value))
+    }
+
+    /// The one number that a frame of a sequence gives.
+    ///
+    /// # Errors
+    /// Outputs that aren't what the model promised.
+    pub fn score(&self, outputs: &[Tensor]) -> Result<f32, Error> {
+        let tensor = outputs.get(self.tensor).ok_or_else(unfit)?;
+        match scores::floats(&tensor.data).as_deref() {
+            Some(&[score]) => Ok(score),
+            _ => Err(unfit()),
+        }
+    }
+
+    /// Scores of a whole sequence to the answer.
+    ///
+    /// # Errors
+    /// Steps that don't fit, which can't be.
+    pub fn finish_series(&self, series: Series) -> Result<Value, Error> {
+        self.steps.iter().try_fold(Value::Series(series), |value, step| step.apply(value))
     }
 }
 
@@ -118,6 +184,7 @@ impl Step {
             (Self::Regression(unit), Value::Vector(v)) => {
                 Value::Number { value: *v.first().ok_or_else(unfit)?, unit: unit.clone() }
             }
+            (Self::Speech(step), Value::Series(series)) => Value::Segments(step.segments(&series)),
             _ => return Err(unfit()),
         })
     }
@@ -156,8 +223,19 @@ impl Checked<'_> {
                 Step::Regression(s.unit.as_ref().map(ToString::to_string))
             }
             PostprocessStep::MeanPool(_) => return Err("postprocess: meanPool is not supported yet".to_owned()),
-            PostprocessStep::NonMaxSuppression(_) => {
-                return Err("postprocess: nonMaxSuppression is not supported yet".to_owned());
+            PostprocessStep::NonMaxSuppression(s) => {
+                if !self.first {
+                    return Err(
+                        "postprocess: nonMaxSuppression takes the model's output; no step comes before it".to_owned()
+                    );
+                }
+                self.pass("nonMaxSuppression", Vector, Form::Boxes, s.output.as_ref())?;
+                let scores = s.scores.as_ref().map(|name| self.find(Some(name.as_str()))).transpose()?;
+                Step::NonMax(NonMaxStep::compile(s, self.tensor.unwrap_or(0), scores, self.target)?)
+            }
+            PostprocessStep::SpeechSegments(s) => {
+                self.pass("speechSegments", Form::Series, Form::Segments, s.output.as_ref())?;
+                Step::Speech(SpeechStep::compile(s)?)
             }
         })
     }
@@ -169,8 +247,8 @@ impl Checked<'_> {
             return Err(format!("postprocess: {step} takes {takes}; what comes before it gives {}", self.form));
         }
         self.form = gives;
-        if takes == Form::Vector && (self.tensor.is_none() || output.is_some()) {
-            let found = find_output(output.map(Token::as_str), self.signature)?;
+        if matches!(takes, Form::Vector | Form::Series) && (self.tensor.is_none() || output.is_some()) {
+            let found = self.find(output.map(Token::as_str))?;
             if self.tensor.is_some_and(|earlier| earlier != found) {
                 return Err("postprocess: its steps name different outputs".to_owned());
             }
@@ -182,23 +260,24 @@ impl Checked<'_> {
     fn spec(&self) -> Option<&TensorSpec> {
         self.tensor.and_then(|at| self.signature.outputs.get(at))
     }
-}
 
-/// An output by name; without one, the only one. It must hold floats.
-pub fn find_output(name: Option<&str>, signature: &Signature) -> Result<usize, String> {
-    let gives = Signature::describe(&signature.outputs);
-    let at = match name {
-        Some(name) => signature
-            .outputs
-            .iter()
-            .position(|spec| spec.name == name)
-            .ok_or_else(|| format!("postprocess takes the output {name:?}; the model gives {gives}"))?,
-        None if signature.outputs.len() == 1 => 0,
-        None => return Err(format!("postprocess names no output, and the model gives several: {gives}")),
-    };
-    let spec = &signature.outputs[at];
-    if !scores::numeric(spec.datatype) {
-        return Err(format!("postprocess takes numbers; the model gives {gives}"));
+    /// An output by name; without one, the only one. It must hold floats.
+    fn find(&self, name: Option<&str>) -> Result<usize, String> {
+        let outputs = &self.signature.outputs;
+        let gives = Signature::describe(outputs);
+        let at = match name {
+            Some(name) => outputs
+                .iter()
+                .position(|spec| spec.name == name)
+                .ok_or_else(|| format!("postprocess takes the output {name:?}; the model gives {gives}"))?,
+            None => match (0..outputs.len()).filter(|at| !self.start.carried.contains(at)).collect::<Vec<_>>()[..] {
+                [only] => only,
+                _ => return Err(format!("postprocess names no output, and the model gives several: {gives}")),
+            },
+        };
+        if !scores::numeric(outputs[at].datatype) {
+            return Err(format!("postprocess takes numbers; the model gives {gives}"));
+        }
+        Ok(at)
     }
-    Ok(at)
 }

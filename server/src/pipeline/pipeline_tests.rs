@@ -41,7 +41,7 @@ fn tokens(raw: &[u8]) -> Result<Vec<i32>, String> {
             other => panic!("{other:?}"),
         },
         Prepared::Answer(Value::Class(class)) => Err(class.label),
-        Prepared::Answer(other) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -88,7 +88,9 @@ fn pipelines_that_do_not_fit_name_both_sides() {
     for (json, say) in [
         (r#"{"postprocess": [{"threshold": {"default": 0.5, "fallback": {"label": "x"}}}]}"#, "classes"),
         (r#"{"postprocess": [{"softmax": {"output": "nope"}}]}"#, "nope"),
-        (r#"{"preprocess": [{"decodeImage": {}}]}"#, "decodeImage is not supported yet"),
+        (r#"{"preprocess": [{"decodeImage": {}}]}"#, "the model takes bytes INT32[-1, 8]"),
+        (r#"{"preprocess": [{"resize": {"width": 2, "height": 2}}]}"#, "decodeImage comes before it"),
+        (r#"{"postprocess": [{"speechSegments": {}}]}"#, "takes a series of frames"),
         (r#"{"postprocess": [{"meanPool": {}}]}"#, "not supported yet"),
     ] {
         let error = compile(json, &signature(&[-1, 8], 3)).err().unwrap();

@@ -1,6 +1,6 @@
 //! What a raw input became: an answer at once, or runs of the model.
 
-use super::Value;
+use super::{Value, audio::Sequence, image::Geometry};
 use crate::protocol::tensor::Tensor;
 use bytes::Bytes;
 
@@ -26,6 +26,8 @@ pub enum Prepared {
     Answer(Value),
     /// Runs that don't depend on each other.
     Runs(Runs),
+    /// Runs that do.
+    Sequence(Sequence),
 }
 
 /// Runs of the model for one request.
@@ -61,6 +63,8 @@ pub enum Note {
     /// Nothing.
     #[default]
     None,
+    /// How the image that was sent became the model's.
+    Image(Geometry),
 }
 
 impl Runs {

@@ -20,6 +20,12 @@ pub enum Value {
         #[serde(skip_serializing_if = "Option::is_none")]
         unit: Option<String>,
     },
+    /// What was found in an image, best first.
+    Boxes(Vec<Detection>),
+    /// Scores of frames, in order.
+    Series(Series),
+    /// Stretches of audio, in order.
+    Segments(Vec<Segment>),
     /// One value for each item of a request that held several.
     List(Vec<Value>),
 }
@@ -31,4 +37,52 @@ pub struct Class {
     pub label: String,
     /// Its score.
     pub score: f32,
+}
+
+/// Something found in an image.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Detection {
+    /// What it is.
+    pub label: String,
+    /// How sure the model is.
+    pub score: f32,
+    /// Left, top, right, bottom, in pixels of the image that was sent.
+    #[serde(rename = "box")]
+    pub corners: [f32; 4],
+}
+
+/// A score for each frame of audio.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The scores.
+    pub scores: Vec<f32>,
+    /// Samples in a frame.
+    pub frame: usize,
+    /// Samples in all.
+    pub length: usize,
+    /// Samples in a second.
+    pub rate: u32,
+}
+
+/// A stretch of audio, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Segment {
+    /// Where it begins.
+    pub start: f64,
+    /// Where it ends.
+    pub end: f64,
+}
+
+impl Serialize for Series {
+    /// As `{"frameSeconds": 0.032, "scores": [...]}`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        // Frames are at most 2^24 samples, which is exact.
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = self.frame as f64 / f64::from(self.rate);
+        let mut object = serializer.serialize_struct("Series", 2)?;
+        object.serialize_field("frameSeconds", &seconds)?;
+        object.serialize_field("scores", &self.scores)?;
+        object.end()
+    }
 }
