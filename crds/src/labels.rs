@@ -17,6 +17,8 @@ pub const POOL: &str = "millrace.dev/pool";
 pub const FIELD_MANAGER: &str = "millrace-operator";
 /// Field manager of `spec.replicas`: the scaler's alone.
 pub const SCALE_MANAGER: &str = "millrace-scale";
+/// Field manager of what the scaler remembers.
+pub const CHECKPOINT_MANAGER: &str = "millrace-checkpoint";
 /// Field manager of status.
 pub const STATUS_MANAGER: &str = "millrace-status";
 

@@ -56,6 +56,11 @@ pub struct Flags {
     /// Whether the cluster's network enforces NetworkPolicy.
     #[arg(long, env = "MILLRACE_NETWORK_POLICY_ENFORCED", value_enum, ignore_case = true, default_value = "Unknown")]
     pub network_policy_enforced: Enforced,
+    /// File to which the scaler writes what each of its passes saw and decided, as lines of JSON.
+    ///
+    /// At 256 MiB it is renamed to FILE.old, over an older one. `cargo xtask bench autoscale --replay FILE` repeats the decisions.
+    #[arg(long, env = "MILLRACE_RECORD_DECISIONS", value_name = "FILE")]
+    pub record_decisions: Option<PathBuf>,
     /// Where health and metrics answer.
     #[arg(long, env = "MILLRACE_HEALTH_ADDRESS", default_value = "0.0.0.0:8081")]
     pub health_address: SocketAddr,

@@ -87,6 +87,14 @@ pub fn index(
         labels::COMPONENT,
         labels::COMPONENT_SERVER
     ));
+    // The scaler's checkpoints are written every minute, large, and of no service.
+    let of_services = ours().labels(&format!(
+        "{}={},{}!={}",
+        labels::MANAGED_BY,
+        labels::MANAGER,
+        labels::COMPONENT,
+        labels::COMPONENT_OPERATOR
+    ));
     let on_spec =
         changed::<AcceleratorPool>(triggers.all.clone(), |pool| pool.meta().generation.unwrap_or(0).to_string());
     let on_tenant = changed::<Tenant>(triggers.all.clone(), |tenant| tenant.meta().generation.unwrap_or(0).to_string());
@@ -118,7 +126,7 @@ pub fn index(
             |_: &Pod| {},
             &mut watches,
         ),
-        config_maps: child(client, ours(), triggers, &mut watches),
+        config_maps: child(client, of_services, triggers, &mut watches),
         controller_revisions: child(client, ours(), triggers, &mut watches),
         deployments: reflect(
             watch(Api::all(client.clone()), ours()).modify(trim_deployment),

@@ -89,6 +89,8 @@ async fn lead(
     let scaling = ScaleContext {
         client: client.clone(),
         namespace: settings.namespace.clone(),
+        release: settings.release.clone(),
+        record: flags.record_decisions.clone(),
         plans: plans.clone(),
         view: view.clone(),
         stores: Stores {

@@ -3,10 +3,11 @@
 use crate::draft::Draft;
 use crate::room::Room;
 use crate::{Fleet, ServiceId, Slot, lower, raise, reason};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What to do with one service.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// Which one.
     pub service: ServiceId,
@@ -15,13 +16,14 @@ pub struct Decision {
     /// The kind of reason: a decision is news when this or the numbers change; figures in the sentence always do.
     pub cause: Cause,
     /// Need in requests per second that it rests on.
+    #[serde(with = "crate::figure")]
     pub need: f64,
     /// Whether every gateway was heard.
     pub metrics_fresh: bool,
 }
 
 /// Leave it, or set it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Leave the numbers as they are.
     Hold {
@@ -31,6 +33,7 @@ pub enum Outcome {
     /// Set them, for each slot that there is.
     To {
         /// Replicas.
+        #[serde(with = "crate::figure::pairs")]
         replicas: BTreeMap<Slot, u32>,
         /// Why.
         reason: String,
@@ -48,7 +51,7 @@ impl Outcome {
 }
 
 /// Kinds of reasons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// Load fits.
     #[default]
@@ -104,7 +107,7 @@ fn finish(draft: Draft<'_>) -> Decision {
     let desired = |slot: &Slot| draft.service.replicas.get(slot).map_or(0, |count| count.desired);
     let changed = draft.targets.iter().any(|(slot, target)| desired(slot) != *target);
     let (cause, reason) = why(&draft, changed);
-    let need = draft.need.map_or(0.0, |need| need.floor.map_or(need.rate, |floor| floor / crate::forecast::MARGIN));
+    let need = draft.need.map_or(0.0, |need| if need.floor.is_some() { need.ground } else { need.rate });
     let metrics_fresh = draft.need.is_some() && draft.service.signals.as_ref().is_some_and(|signals| signals.complete);
     let outcome = match changed {
         true => Outcome::To { replicas: draft.targets, reason },

@@ -153,12 +153,16 @@ impl<'a> Draft<'a> {
     fn ability(&self) -> Ability {
         let slots = self.service.replicas.iter().filter(|(slot, _)| slot.revision == *self.serving());
         let rates = slots.filter(|(slot, _)| self.allows(&slot.pool));
-        let rate = rates.map(|(slot, count)| f64::from(count.ready) * self.speed(&slot.pool).rate).sum();
+        let (rate, ready) = rates.fold((0.0, 0.0), |(rate, ready), (slot, count)| {
+            let replicas = f64::from(count.ready);
+            (rate + replicas * self.speed(&slot.pool).rate, ready + replicas)
+        });
         let lone = self.speeds.values().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
         let profile = Profile { fixed: lone, per_row: 0.0, measured: false };
         Ability {
             rate,
+            ready,
             lone,
             start: self.hold,
             objective: Some(profile.objective_or_default(self.service.plan.objective)),

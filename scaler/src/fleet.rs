@@ -1,10 +1,11 @@
 //! The fleet at one moment: everything that a decision rests on.
 
 use crate::{Accelerator, Memory, PoolName, Profile, ServiceId, ServicePlan, Signals, Slot, TenantName};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// All services, pools and tenants.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
     /// Services with a valid plan.
     pub services: Vec<Service>,
@@ -15,13 +16,14 @@ pub struct Fleet {
 }
 
 /// One service.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Which one.
     pub id: ServiceId,
     /// What it may have.
     pub plan: ServicePlan,
     /// What it has. A slot of an allowed pool that is missing here can't be written yet.
+    #[serde(with = "crate::figure::pairs")]
     pub replicas: BTreeMap<Slot, Count>,
     /// What is known of its traffic; `None`: nothing.
     pub signals: Option<Signals>,
@@ -32,15 +34,17 @@ pub struct Service {
 }
 
 /// Replicas of one slot. Times are in seconds, on the clock of `now`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Count {
     /// Asked for.
     pub desired: u32,
     /// Ready and not terminating.
     pub ready: u32,
     /// When each pod that isn't ready and was not refused by the scheduler was made.
+    #[serde(with = "crate::figure::list")]
     pub starting: Vec<f64>,
     /// Since when each pod that the scheduler refuses has been refused.
+    #[serde(with = "crate::figure::list")]
     pub unschedulable: Vec<f64>,
     /// Pods on their way out: they still hold their accelerators.
     pub terminating: u32,
@@ -56,7 +60,7 @@ impl Count {
 }
 
 /// A pool's accelerators.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
     /// How many there are, or may be grown to.
     pub capacity: Capacity,
@@ -65,11 +69,12 @@ pub struct Pool {
     /// Its product.
     pub accelerator: Accelerator,
     /// Price of one accelerator for an hour.
+    #[serde(with = "crate::figure")]
     pub hourly_cost: f64,
 }
 
 /// A number of accelerators.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Capacity {
     /// Not known: nothing is added.
     #[default]
@@ -81,14 +86,16 @@ pub enum Capacity {
 }
 
 /// A tenant's bounds and what it uses outside the fleet's services.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tenant {
     /// Most accelerators by product; a product that isn't named has no bound.
     pub accelerators: BTreeMap<Accelerator, u64>,
     /// Most that all its services together may cost in an hour.
+    #[serde(with = "crate::figure::option", default)]
     pub max_hourly_cost: Option<f64>,
     /// Accelerators that it holds beside the fleet's services.
     pub other_accelerators: BTreeMap<Accelerator, u64>,
     /// What those cost in an hour.
+    #[serde(with = "crate::figure")]
     pub other_cost: f64,
 }

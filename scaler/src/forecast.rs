@@ -4,6 +4,13 @@ use crate::{Objective, Signals};
 
 /// Fewer replicas only if load still fits with so much to spare: noise must not bring the replica back.
 pub const MARGIN: f64 = 1.15;
+/// The same where a forecast says what may come: it has its own margin.
+const FORECAST_MARGIN: f64 = 1.03;
+/// While answers are late, requests in flight ask for no more than so many times what there is: with more replicas the
+/// figure will be another.
+const LATE_GROWTH: f64 = 2.0;
+/// Standard deviations of Poisson arrivals that a short window must exceed a long one by, to be no noise.
+const NOISE: f64 = 2.0;
 
 /// What the service needs, and the figures behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,6 +19,8 @@ pub struct Need {
     pub rate: f64,
     /// Requests per second that must be sustained after a step down; `None`: not known, so no step down.
     pub floor: Option<f64>,
+    /// Requests per second that the floor rests on.
+    pub ground: f64,
     /// Requests per second that arrive.
     pub offered: f64,
     /// Seconds that the backlog waits at the present capacity.
@@ -40,6 +49,8 @@ pub enum Driver {
     Backlog,
     /// Requests in flight, while answers come too late.
     Late,
+    /// What may come by the time that a replica has started.
+    Forecast,
 }
 
 /// What ready replicas can do.
@@ -47,6 +58,8 @@ pub enum Driver {
 pub struct Ability {
     /// Requests per second of the ready replicas.
     pub rate: f64,
+    /// How many are ready.
+    pub ready: f64,
     /// Seconds of a lone request.
     pub lone: f64,
     /// Seconds that a start takes.
@@ -60,28 +73,49 @@ pub struct Ability {
 pub fn need(signals: Option<&Signals>, ability: Ability) -> Option<Need> {
     let signals = signals?.sound()?;
     let objective = ability.objective?;
-    let offered = signals.arrivals_short.max(signals.arrivals_long);
+    let offered = offered(signals);
     let allowed = (objective.target - 2.0 * ability.lone).max(objective.target / 4.0);
     let waiting = signals.held as f64 + signals.queued.unwrap_or(0) as f64;
     let wait = if ability.rate > 0.0 { waiting / ability.rate } else { 0.0 };
     // What is started for a backlog comes after a start: to serve it sooner is in nobody's power.
     let excess = (waiting - ability.rate * allowed).max(0.0);
     let backlog = excess / objective.target.max(ability.start).max(1e-3);
+    let late = is_late(signals, objective, ability);
     // Little's law: so many in flight, each within the target, is so high a rate. It counts only while answers are in
     // fact late, because slow clients keep requests in flight as well.
-    let tolerated = 1.0 - objective.percentile / 100.0;
-    let late = signals.late.is_some_and(|share| share > tolerated);
     let busy = if late { signals.in_flight_mean / objective.target } else { 0.0 };
-    let driver = match (busy > offered + backlog, backlog > 0.0) {
-        (true, _) => Driver::Late,
-        (false, true) => Driver::Backlog,
-        (false, false) => Driver::Arrivals,
+    let busy = busy.min(LATE_GROWTH * (offered + backlog).max(ability.rate));
+    let forecast = signals.forecast.unwrap_or(0.0);
+    let rate = (offered + backlog).max(busy).max(forecast);
+    let driver = match rate {
+        rate if busy >= rate && busy > 0.0 => Driver::Late,
+        rate if forecast >= rate && forecast > 0.0 && forecast > offered => Driver::Forecast,
+        _ if backlog > 0.0 => Driver::Backlog,
+        _ => Driver::Arrivals,
     };
-    let rate = (offered + backlog).max(busy);
-    let floor = (signals.complete && !late && backlog == 0.0).then_some(rate.max(signals.arrivals_peak) * MARGIN);
+    // Without a forecast the highest of the last start stands in for it.
+    let (ground, margin) = match signals.forecast {
+        Some(_) => (rate, FORECAST_MARGIN),
+        None => (rate.max(signals.arrivals_peak), MARGIN),
+    };
+    let floor = (signals.complete && !late && backlog == 0.0).then_some(ground * margin);
     let quiet = signals.complete && offered == 0.0 && signals.in_flight == 0 && waiting == 0.0;
     let (held, in_flight, idle_for) = (signals.held, signals.in_flight, signals.idle_for);
-    Some(Need { rate, floor, offered, wait, allowed, held, in_flight, idle_for, quiet, driver })
+    Some(Need { rate, floor, ground, offered, wait, allowed, held, in_flight, idle_for, quiet, driver })
+}
+
+/// What arrives. Where a forecast covers what may come, ten seconds count beyond a minute only as far as they are no noise.
+fn offered(signals: &Signals) -> f64 {
+    let short = signals.arrivals_short;
+    let sure = if signals.forecast.is_some() { (short - NOISE * (short / 10.0).sqrt()).max(0.0) } else { short };
+    sure.max(signals.arrivals_long)
+}
+
+/// Whether more answers are late than may be, and for want of capacity: with fewer than one request in flight for
+/// each replica, more replicas won't help.
+fn is_late(signals: &Signals, objective: Objective, ability: Ability) -> bool {
+    let tolerated = 1.0 - objective.percentile / 100.0;
+    signals.late.is_some_and(|share| share > tolerated) && signals.in_flight_mean >= ability.ready
 }
 
 #[cfg(test)]
@@ -89,7 +123,13 @@ mod tests {
     use super::*;
 
     fn ability(rate: f64) -> Ability {
-        Ability { rate, lone: 0.01, start: 5.0, objective: Some(Objective { percentile: 99.0, target: 0.1 }) }
+        Ability {
+            rate,
+            ready: 1.0,
+            lone: 0.01,
+            start: 5.0,
+            objective: Some(Objective { percentile: 99.0, target: 0.1 }),
+        }
     }
 
     fn calm() -> Signals {
@@ -117,7 +157,22 @@ mod tests {
         assert_eq!(need(Some(&busy), ability(50.0)).unwrap().driver, Driver::Arrivals);
         let late = need(Some(&Signals { late: Some(0.5), ..busy }), ability(50.0)).unwrap();
         assert_eq!((late.driver, late.floor), (Driver::Late, None));
-        assert!((late.rate - 640.0).abs() < 1e-9);
+        assert!((late.rate - 100.0).abs() < 1e-9, "twice what there is: {late:?}");
+        let idle = Signals { late: Some(0.5), in_flight_mean: 0.8, ..calm() };
+        assert!(need(Some(&idle), ability(50.0)).unwrap().floor.is_some(), "more replicas won't help");
+    }
+
+    #[test]
+    fn a_forecast_is_the_least_to_be_ready_for() {
+        let calm = Signals { forecast: Some(30.0), ..calm() };
+        let ready = need(Some(&calm), ability(50.0)).unwrap();
+        assert_eq!((ready.rate, ready.driver), (30.0, Driver::Forecast));
+        assert!((ready.floor.unwrap() - 30.9).abs() < 1e-9, "the peak is the forecast's business");
+        let burst = Signals { arrivals_short: 90.0, ..calm.clone() };
+        let ready = need(Some(&burst), ability(50.0)).unwrap();
+        assert!(ready.rate == 84.0 && ready.driver == Driver::Arrivals, "{ready:?}");
+        let noise = Signals { arrivals_short: 13.0, arrivals_long: 12.0, forecast: Some(5.0), ..calm };
+        assert_eq!(need(Some(&noise), ability(50.0)).unwrap().rate, 12.0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Learns profiles from what servers report of their batches.
 
-use crate::{Accelerator, Profile, Revision, ServiceId};
+use crate::{Accelerator, LearnedSize, Profile, Revision, ServiceId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,15 +23,15 @@ pub struct ProfileKey {
 /// Mean engine times by batch size, of the last scrapes; bounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Learner {
-    sizes: BTreeMap<u64, Times>,
+    pub(crate) sizes: BTreeMap<u64, Times>,
     /// When it last learned.
     pub at: f64,
-    /// What an earlier leader learned, until there is something newer.
-    pub inherited: Option<Profile>,
+    /// When it took over what a predecessor had learned.
+    pub(crate) restored: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Times {
+pub(crate) struct Times {
     means: Vec<f64>,
     next: usize,
     runs: u64,
@@ -65,10 +65,7 @@ impl Learner {
     #[must_use]
     pub fn profile(&self) -> Option<Profile> {
         let points: Vec<Point> = self.sizes.iter().map(|(size, times)| times.point(*size)).collect();
-        let (first, rest) = match points.split_first() {
-            None => return self.inherited,
-            Some(parts) => parts,
-        };
+        let (first, rest) = points.split_first()?;
         if rest.is_empty() {
             return Some(self.through(first));
         }
@@ -84,9 +81,9 @@ impl Learner {
         Some(Profile { fixed, per_row, measured: true })
     }
 
-    /// One size alone doesn't tell the slope: it keeps the inherited or the prior's proportion.
+    /// One size alone doesn't tell the slope: it keeps the prior's proportion.
     fn through(&self, point: &Point) -> Profile {
-        let shape = self.inherited.unwrap_or_else(|| Profile::prior(1.0)).sound_or_prior(1.0);
+        let shape = Profile::prior(1.0);
         let factor = point.time / shape.time(point.rows);
         Profile { fixed: shape.fixed * factor, per_row: shape.per_row * factor, measured: true }
     }
@@ -99,6 +96,19 @@ struct Point {
 }
 
 impl Times {
+    /// For a checkpoint.
+    pub(crate) fn written(&self, rows: u64) -> LearnedSize {
+        let seconds = self.point(rows).time;
+        LearnedSize { rows, seconds, samples: self.means.len() as u32, runs: self.runs }
+    }
+
+    /// From a checkpoint: as many samples as there were, all at their median.
+    pub(crate) fn read(size: &LearnedSize) -> Option<Self> {
+        let sound = size.rows > 0 && size.samples > 0 && size.seconds.is_finite() && size.seconds > 0.0;
+        let means = vec![size.seconds; (size.samples as usize).min(SAMPLES)];
+        sound.then_some(Self { means, next: 0, runs: size.runs })
+    }
+
     fn point(&self, size: u64) -> Point {
         let time = median(self.means.iter().map(|mean| (*mean, 1.0)).collect());
         Point { rows: size as f64, time, weight: (self.runs as f64).sqrt() }

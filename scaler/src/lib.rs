@@ -4,14 +4,24 @@
 //! into [`State`], which keeps windows and profiles; a [`Fleet`] is drawn up from it and from what the cluster holds;
 //! [`decide`] passes over the fleet once and says what to change, and why.
 
+mod checkpoint;
+mod counter;
+mod course;
 mod decide;
 mod draft;
+mod experience;
+mod expert;
+mod figure;
 mod fleet;
 mod forecast;
+mod history;
 mod learn;
+mod look;
 mod lower;
 mod memory;
 mod name;
+mod outlook;
+mod packed;
 mod place;
 mod plan;
 mod profile;
@@ -19,21 +29,33 @@ mod profile;
 mod properties;
 mod raise;
 mod reason;
+mod record;
+mod rehearse;
 mod room;
+mod series;
 mod signal;
 mod state;
 #[cfg(test)]
+mod takeover;
+#[cfg(test)]
 mod testing;
-mod window;
+mod traffic;
+mod wire;
 
+pub use checkpoint::{Checkpoint, Learned, LearnedSize, Remembered};
+pub use counter::{Counter, Increase};
 pub use decide::{Cause, Decision, Outcome, decide};
+pub use experience::{Experience, Policy};
+pub use expert::Expert;
 pub use fleet::{Capacity, Count, Fleet, Pool, Service, Tenant};
 pub use forecast::{Need, need};
+pub use history::History;
 pub use learn::{Learner, ProfileKey};
 pub use memory::{Memory, Refusal};
 pub use name::{Accelerator, PoolName, Reporter, Revision, ServiceId, Slot, TenantName};
 pub use plan::{Bounds, Objective, PoolPlan, Revisions, ServicePlan, Strategy};
 pub use profile::Profile;
+pub use record::{Difference, Record};
+pub use rehearse::{Rehearsal, Rehearsed};
 pub use signal::{BatchSample, GatewaySample, ServerSample, ServiceSample, Signals};
-pub use state::{Checkpoint, Replica, State, View};
-pub use window::{Counter, Increase, Ring};
+pub use state::{Replica, State, View};

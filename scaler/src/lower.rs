@@ -4,7 +4,7 @@
 
 use crate::decide::Cause;
 use crate::draft::Draft;
-use crate::{Slot, place, reason};
+use crate::{Slot, course, place, reason};
 
 /// Lowers what has to be, and what may be.
 pub fn settle(draft: &mut Draft<'_>) {
@@ -126,7 +126,7 @@ fn to_zero(draft: &mut Draft<'_>) -> bool {
     false
 }
 
-/// One replica less, if load still fits; down to the floor at once if there is none.
+/// One replica less, or of many a few, if load still fits; down to the floor at once if there is none.
 fn step_down(draft: &mut Draft<'_>) {
     let (serving, bounds) = (draft.serving(), &draft.service.plan.bounds);
     let least = u64::from(bounds.min.max(bounds.min_warm).max(1));
@@ -138,18 +138,22 @@ fn step_down(draft: &mut Draft<'_>) {
         return;
     }
     let before = draft.of(serving);
+    let step = course::down(before as f64) as u64;
     while draft.of(serving) > least {
-        let Some(slot) = place::last(draft, serving) else { return };
+        let Some(slot) = place::last(draft, serving) else { break };
         let target = draft.target(&slot);
         draft.lower(&slot, 1);
         if draft.spared_capacity() < floor {
             draft.targets.insert(slot, target);
-            return;
+            break;
         }
-        let (load, left) = (reason::rate(floor), draft.of(serving));
+        if !need.quiet && before - draft.of(serving) >= step {
+            break;
+        }
+    }
+    let left = draft.of(serving);
+    if left < before {
+        let load = reason::rate(floor);
         draft.because(Cause::Load, format!("load {load} with margin fits {left} of {before} replicas"));
-        if !need.quiet {
-            return;
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a service's earlier decisions left: pace, refusals of pools, measured starts.
 
-use crate::{Count, Decision, Outcome, PoolName, ServicePlan, Slot};
+use crate::{Count, Decision, Experience, Outcome, PoolName, ServicePlan, Slot};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,10 +28,13 @@ pub struct Refusal {
 
 /// Memory of one service; bounded, and small enough for a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Memory {
     /// Last rise.
+    #[serde(with = "crate::figure::option", default)]
     pub raised_at: Option<f64>,
     /// Last fall.
+    #[serde(with = "crate::figure::option", default)]
     pub lowered_at: Option<f64>,
     /// Need in requests per second that the last fall rested on.
     pub need_at_fall: f64,
@@ -39,9 +42,28 @@ pub struct Memory {
     pub refusals: BTreeMap<PoolName, Refusal>,
     /// Seconds of recent starts by pool.
     pub starts: BTreeMap<PoolName, Vec<f64>>,
+    /// Replicas that the last decision left asked for, over all slots; absent: there was none.
+    pub asked: Option<u64>,
+    /// What replays have taught.
+    pub experience: Experience,
+    /// Recent forecasts that still hold, the highest first, with their times.
+    pub(crate) crest: Vec<(f64, f64)>,
 }
 
 impl Memory {
+    /// What a decision rests on: all but what replays have taught, which is in the forecast already.
+    pub(crate) fn without_experience(&self) -> Self {
+        Self {
+            raised_at: self.raised_at,
+            lowered_at: self.lowered_at,
+            need_at_fall: self.need_at_fall,
+            refusals: self.refusals.clone(),
+            starts: self.starts.clone(),
+            asked: self.asked,
+            ..Self::default()
+        }
+    }
+
     /// Seconds that a start on `pool` takes: nearly the longest of the recent ones.
     #[must_use]
     pub fn start_seconds(&self, pool: &PoolName) -> f64 {
@@ -96,11 +118,45 @@ impl Memory {
         self.refusals.insert(pool.clone(), Refusal { at: now, until: now + discount, strikes });
     }
 
+    /// Brings what a predecessor remembered up to date with what it wrote since: `asked` replicas, last at `written`.
+    pub fn amend(&mut self, now: f64, asked: u64, written: f64) {
+        /// The API server tells whole seconds.
+        const COARSE: f64 = 1.5;
+        let known = [self.raised_at, self.lowered_at].into_iter().flatten().fold(f64::MIN, f64::max);
+        let before = self.asked.replace(asked);
+        if !written.is_finite() || written < known + COARSE {
+            return;
+        }
+        let written = written.min(now);
+        // Where nothing is known it was a rise: that holds what there is.
+        if before.is_none_or(|before| asked > before) {
+            self.raised_at = Some(written);
+        } else if before.is_some_and(|before| asked < before) {
+            self.lowered_at = Some(written);
+            self.need_at_fall = 0.0;
+        }
+    }
+
+    /// The same with no moment after `now`: a predecessor's clock may have been fast.
+    pub(crate) fn not_after(mut self, now: f64) -> Self {
+        let clamp = |at: Option<f64>| at.filter(|at| at.is_finite()).map(|at| at.min(now));
+        (self.raised_at, self.lowered_at) = (clamp(self.raised_at), clamp(self.lowered_at));
+        self.crest.iter_mut().for_each(|(at, _)| *at = at.min(now));
+        self.experience.at = self.experience.at.min(now);
+        for refusal in self.refusals.values_mut() {
+            let ahead = (refusal.at - now).max(0.0);
+            (refusal.at, refusal.until) = (refusal.at - ahead, refusal.until - ahead);
+        }
+        self
+    }
+
     /// Notes a decision that has been written.
     pub fn record(&mut self, now: f64, before: &BTreeMap<Slot, Count>, decision: &Decision) {
-        let Outcome::To { replicas, .. } = &decision.outcome else { return };
         let was: u64 = before.values().map(|count| u64::from(count.desired)).sum();
+        self.asked = Some(was);
+        let Outcome::To { replicas, .. } = &decision.outcome else { return };
         let is: u64 = before.iter().map(|(slot, count)| u64::from(*replicas.get(slot).unwrap_or(&count.desired))).sum();
+        self.asked = Some(is);
         if is > was {
             self.raised_at = Some(now);
         } else if is < was {

@@ -15,6 +15,7 @@ pub struct ServicePlan {
     /// Bounds and pace.
     pub bounds: Bounds,
     /// Most that all replicas together may cost in an hour.
+    #[serde(with = "crate::figure::option", default)]
     pub max_hourly_cost: Option<f64>,
     /// Most rows in a batch.
     pub max_batch: u32,
@@ -47,8 +48,10 @@ pub struct Revisions {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
     /// Percent, such as 99.
+    #[serde(with = "crate::figure")]
     pub percentile: f64,
     /// Seconds from arrival to the last byte.
+    #[serde(with = "crate::figure")]
     pub target: f64,
 }
 
@@ -62,6 +65,7 @@ pub struct Bounds {
     /// Spare replicas beyond need.
     pub min_warm: u32,
     /// Seconds without a request after which a service with floor 0 goes to zero.
+    #[serde(with = "crate::figure")]
     pub idle_after: f64,
     /// Leave the number as it is.
     pub pause: bool,
@@ -99,10 +103,13 @@ pub struct PoolPlan {
     /// Accelerators of one replica, at least 1 (a pool of plain CPUs counts replicas).
     pub accelerators: u32,
     /// Price of one accelerator for an hour.
+    #[serde(with = "crate::figure")]
     pub hourly_cost: f64,
     /// Speed against the reference, until it has been measured.
+    #[serde(with = "crate::figure")]
     pub relative_speed: f64,
     /// Seconds that a new node takes; 0: the pool doesn't grow.
+    #[serde(with = "crate::figure")]
     pub provisioning_delay: f64,
 }
 

@@ -18,8 +18,10 @@ const DEFAULT_PERCENTILE: f64 = 99.0;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// Seconds for the batch.
+    #[serde(with = "crate::figure")]
     pub fixed: f64,
     /// Seconds for each row.
+    #[serde(with = "crate::figure")]
     pub per_row: f64,
     /// Whether it was measured on this kind of accelerator.
     pub measured: bool,

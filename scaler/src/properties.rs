@@ -2,8 +2,8 @@
 
 use crate::testing::*;
 use crate::{
-    Capacity, Count, Fleet, Increase, Memory, Outcome, Pool, PoolName, Profile, Ring, Service, Signals, Slot, Tenant,
-    decide,
+    Capacity, Count, Fleet, History, Increase, Memory, Outcome, Pool, PoolName, Profile, Record, Service, Signals,
+    Slot, Tenant, decide,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ prop_compose! {
     fn any_signals()(
         complete in any::<bool>(), figures in prop::collection::vec(figure(), 6), counts in prop::collection::vec(0u64..500, 3),
         queued in prop::option::of(prop_oneof![0u64..1_000, Just(u64::MAX)]), optional in any::<(bool, bool)>(),
+        forecast in prop::option::of(figure()),
     ) -> Signals {
         Signals {
             complete,
@@ -38,6 +39,7 @@ prop_compose! {
             queued,
             late: optional.0.then_some(figures[4] / 200.0),
             idle_for: optional.1.then_some(figures[5] * 10.0),
+            forecast: forecast.map(|forecast| forecast * 2.0),
         }
     }
 }
@@ -175,6 +177,17 @@ proptest! {
         prop_assert_eq!(format!("{:?}", decide(NOW, &fleet)), format!("{:?}", decide(NOW, &fleet)));
     }
 
+    /// Through a line of a recording, figures that are no numbers included.
+    #[test]
+    fn a_recording_repeats_the_decisions(fleet in any_fleet()) {
+        let record = Record { now: NOW, decisions: decide(NOW, &fleet), fleet };
+        let mut again: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+        prop_assert_eq!(format!("{record:?}"), format!("{again:?}"));
+        prop_assert!(again.replay().is_empty(), "{:?}", again.replay());
+        again.decisions.pop();
+        prop_assert!(!again.replay().is_empty());
+    }
+
     #[test]
     fn every_decision_has_a_reason_and_changes_only_what_exists(fleet in any_fleet()) {
         for (service, decision) in fleet.services.iter().zip(decide(NOW, &fleet)) {
@@ -256,7 +269,7 @@ proptest! {
 /// production window.
 struct Life {
     service: Service,
-    ring: Ring,
+    history: Option<History>,
     now: f64,
     start: f64,
     born: BTreeMap<Slot, Vec<f64>>,
@@ -270,7 +283,7 @@ impl Life {
         service.plan.bounds.min = min;
         service.memory.note_start(&ONPREM.into(), start);
         service.memory.note_start(&CLOUD.into(), start);
-        Self { service, ring: Ring::default(), now: NOW, start, born: BTreeMap::new(), changes: Vec::new() }
+        Self { service, history: None, now: NOW, start, born: BTreeMap::new(), changes: Vec::new() }
     }
 
     fn replicas(&self) -> u32 {
@@ -283,9 +296,10 @@ impl Life {
         let (now, start) = (self.now, self.start);
         let since = self.service.memory.hold_seconds(&self.service.plan, &self.service.replicas);
         self.service.signals = arrivals.map(|amount| {
-            self.ring.add(Increase { amount, from: now - 1.0, to: now });
-            let rate = |window| self.ring.rate(now, window).unwrap();
-            let arrivals_peak = self.ring.peak(now, since, 10.0).unwrap();
+            History::add(&mut self.history, Increase { amount, from: now - 1.0, to: now });
+            let history = self.history.as_ref().unwrap();
+            let rate = |window| history.rate(now, window);
+            let arrivals_peak = history.peak(now, since, 10.0);
             Signals { arrivals_short: rate(10.0), arrivals_long: rate(60.0), arrivals_peak, ..load(0.0) }
         });
         let decision = decide(now, &fleet(vec![self.service.clone()])).remove(0);

@@ -141,6 +141,7 @@ fn wanted(draft: &Draft<'_>) -> Option<(Cause, String)> {
     let figures = format!("load {} of {} sustained", reason::rate(need.offered), reason::rate(capacity));
     Some(match need.driver {
         Driver::Arrivals => (Cause::Load, figures),
+        Driver::Forecast => (Cause::Load, format!("{figures}; {} may come", reason::rate(need.rate))),
         Driver::Late => (Cause::Late, format!("answers late with {} in flight", reason::requests(need.in_flight))),
         Driver::Backlog => {
             let (wait, allowed) = (reason::span(need.wait), reason::span(need.allowed));

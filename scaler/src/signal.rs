@@ -58,22 +58,31 @@ pub struct Signals {
     /// Every gateway's report is fresh, and every gateway routes the service. If not, the figures are lower bounds: good for more replicas, never for fewer.
     pub complete: bool,
     /// Requests per second over the last ten seconds.
+    #[serde(with = "crate::figure")]
     pub arrivals_short: f64,
     /// Requests per second over the last minute.
+    #[serde(with = "crate::figure")]
     pub arrivals_long: f64,
     /// The highest ten-second rate since a start-up time ago.
+    #[serde(with = "crate::figure")]
     pub arrivals_peak: f64,
     /// Requests in flight, now.
     pub in_flight: u64,
     /// Requests in flight, mean of the last ten seconds.
+    #[serde(with = "crate::figure")]
     pub in_flight_mean: f64,
     /// Requests that wait for a replica, now.
     pub held: u64,
     /// Requests queued in servers; `None`: not known.
     pub queued: Option<u64>,
     /// Share of answers later than the objective, over half a minute; `None`: no answers.
+    #[serde(with = "crate::figure::option", default)]
     pub late: Option<f64>,
+    /// Requests per second that it should be ready for once a replica that is asked for now is; `None`: not known.
+    #[serde(with = "crate::figure::option", default)]
+    pub forecast: Option<f64>,
     /// Seconds since the last request at any gateway; only if all gateways say so, freshly.
+    #[serde(with = "crate::figure::option", default)]
     pub idle_for: Option<f64>,
 }
 
@@ -83,7 +92,7 @@ impl Signals {
     pub fn sound(&self) -> Option<&Self> {
         let figures = [self.arrivals_short, self.arrivals_long, self.arrivals_peak, self.in_flight_mean];
         let finite = figures.iter().all(|figure| figure.is_finite() && *figure >= 0.0);
-        let optional = [self.late, self.idle_for].iter().flatten().all(|figure| figure.is_finite());
+        let optional = [self.late, self.idle_for, self.forecast].iter().flatten().all(|figure| figure.is_finite());
         (finite && optional).then_some(self)
     }
 }

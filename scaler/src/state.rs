@@ -1,38 +1,34 @@
 //! What is remembered between decisions: reports, windows, profiles, and each service's memory.
 
+use crate::counter::{Buckets, Counter};
+use crate::rehearse::Terms;
+use crate::traffic::Traffic;
 use crate::{
-    Accelerator, Counter, GatewaySample, Learner, Memory, Objective, Profile, ProfileKey, Reporter, Revision, Ring,
-    ServerSample, ServiceId, ServicePlan, Signals,
+    Accelerator, GatewaySample, Learner, Memory, Objective, Profile, ProfileKey, Reporter, Revision, ServerSample,
+    Service, ServiceId, ServicePlan, Signals,
 };
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reports come once a second; after three intervals (and a little for the way) a reporter is out of touch.
 const GATEWAY_STALE: f64 = 3.5;
 /// Servers are asked every two seconds.
 const SERVER_STALE: f64 = 6.5;
 const PROFILES: usize = 1_024;
-const LATENCY_SPAN: f64 = 30.0;
-const LEVEL_SPAN: f64 = 10.0;
-
-/// The scaler's own state; lost with the leader, bar a [`Checkpoint`].
+/// The scaler's own state; lost with the leader, bar a [`crate::Checkpoint`].
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    bounds: Vec<f64>,
-    gateways: BTreeMap<Reporter, Gateway>,
+    pub(crate) bounds: Vec<f64>,
+    pub(crate) gateways: BTreeMap<Reporter, Gateway>,
     servers: BTreeMap<Reporter, Server>,
-    traffic: BTreeMap<ServiceId, Traffic>,
-    learners: BTreeMap<ProfileKey, Learner>,
-    memories: BTreeMap<ServiceId, Memory>,
-}
-
-/// What survives a change of leader.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// Learned profiles.
-    pub profiles: Vec<(ProfileKey, Profile)>,
-    /// Memories.
-    pub memories: Vec<(ServiceId, Memory)>,
+    pub(crate) traffic: BTreeMap<ServiceId, Traffic>,
+    pub(crate) learners: BTreeMap<ProfileKey, Learner>,
+    pub(crate) memories: BTreeMap<ServiceId, Memory>,
+    /// Services that a predecessor told of, and until when they are kept without a plan.
+    pub(crate) graced: BTreeMap<ServiceId, f64>,
+    /// What replays go by.
+    pub(crate) terms: BTreeMap<ServiceId, Terms>,
+    /// When something was last heard.
+    heard: f64,
 }
 
 /// A server replica.
@@ -62,17 +58,17 @@ pub struct View<'a> {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Gateway {
+pub(crate) struct Gateway {
     at: f64,
     started_at: f64,
     generation: u64,
-    services: BTreeMap<ServiceId, Seen>,
+    pub(crate) services: BTreeMap<ServiceId, Seen>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Seen {
-    arrivals: Counter,
-    latency: Vec<Counter>,
+pub(crate) struct Seen {
+    pub(crate) arrivals: Counter,
+    latency: Buckets,
     in_flight: u64,
     held: u64,
     idle_seconds: Option<f64>,
@@ -87,14 +83,6 @@ struct Server {
     service: ServiceId,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Traffic {
-    arrivals: Ring,
-    levels: VecDeque<(f64, u64)>,
-    latency: VecDeque<(f64, Vec<u64>)>,
-    last_arrival: Option<f64>,
-}
-
 impl State {
     /// An empty state; `bounds` are the upper bounds of the latency buckets that gateways report, in seconds.
     #[must_use]
@@ -105,6 +93,7 @@ impl State {
     /// Takes in a gateway's report.
     pub fn hear_gateway(&mut self, now: f64, gateway: &Reporter, sample: &GatewaySample) {
         let known = self.gateways.entry(gateway.clone()).or_default();
+        self.heard = self.heard.max(now);
         known.at = now;
         known.started_at = sample.started_at;
         known.generation = sample.generation;
@@ -112,13 +101,9 @@ impl State {
             let seen = known.services.entry(service.service.clone()).or_default();
             let traffic = self.traffic.entry(service.service.clone()).or_default();
             if let Some(increase) = seen.arrivals.advance(now, sample.started_at, service.arrivals) {
-                traffic.arrivals.add(increase);
+                traffic.add(increase);
             }
-            seen.latency.resize(service.latency.len(), Counter::default());
-            let risen = seen.latency.iter_mut().zip(&service.latency).map(|(counter, value)| {
-                counter.advance(now, sample.started_at, *value).map_or(0, |increase| increase.amount)
-            });
-            traffic.note_latency(now, risen.collect());
+            traffic.note_answers(now, &seen.latency.advance(now, sample.started_at, &service.latency));
             seen.in_flight = service.in_flight;
             seen.held = service.held;
             seen.idle_seconds = service.idle_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
@@ -136,10 +121,7 @@ impl State {
             let fresh = self.gateways.values().filter(|gateway| now - gateway.at <= GATEWAY_STALE);
             let level = fresh.filter_map(|gateway| gateway.services.get(*service)).map(|seen| seen.in_flight).sum();
             if let Some(traffic) = self.traffic.get_mut(*service) {
-                traffic.levels.push_back((now, level));
-                while traffic.levels.len() > 64 || traffic.levels.front().is_some_and(|(at, _)| now - at > LEVEL_SPAN) {
-                    traffic.levels.pop_front();
-                }
+                traffic.note_level(now, level);
             }
         }
     }
@@ -158,10 +140,12 @@ impl State {
             accelerator: replica.accelerator.clone(),
         };
         let learner = self.learners.entry(key).or_default();
-        // A replica seen for the first time tells of all its runs: slow first ones don't move a median.
+        // A replica seen for the first time tells of all its runs: slow first ones don't move a median. A successor has
+        // them from its predecessor.
+        let told = known.batches.is_empty() && learner.restored.is_some_and(|at| sample.started_at < at);
         for batch in sample.batches.iter().take(512) {
             let (count, seconds) = known.batches.insert(batch.size, (batch.count, batch.seconds)).unwrap_or_default();
-            if batch.count > count {
+            if batch.count > count && !told {
                 learner.note(now, batch.size, batch.count - count, batch.seconds - seconds);
             }
         }
@@ -178,16 +162,26 @@ impl State {
         servers: &BTreeSet<Reporter>,
         services: &BTreeSet<ServiceId>,
     ) {
+        self.graced.retain(|service, until| !services.contains(service) && self.heard < *until);
+        let graced = &self.graced;
+        let services = |service: &ServiceId| services.contains(service) || graced.contains_key(service);
         self.gateways.retain(|gateway, _| gateways.contains(gateway));
         self.servers.retain(|server, _| servers.contains(server));
-        self.traffic.retain(|service, _| services.contains(service));
-        self.memories.retain(|service, _| services.contains(service));
-        self.learners.retain(|key, _| services.contains(&key.service));
+        self.traffic.retain(|service, _| services(service));
+        self.memories.retain(|service, _| services(service));
+        self.terms.retain(|service, _| services(service));
+        self.learners.retain(|key, _| services(&key.service));
     }
 
     /// The memory of a service.
     pub fn memory(&mut self, service: &ServiceId) -> &mut Memory {
         self.memories.entry(service.clone()).or_default()
+    }
+
+    /// How many services there is a memory of.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.memories.len()
     }
 
     /// The learned profile of a revision on a kind of accelerator.
@@ -228,20 +222,42 @@ impl State {
         let seen = || fresh.iter().filter_map(|gateway| gateway.services.get(service));
         let nothing = Traffic::default();
         let traffic = self.traffic.get(service).unwrap_or(&nothing);
-        let rate = |window| traffic.arrivals.rate(now, window).unwrap_or(0.0);
+        let rate = |window| traffic.rate(now, window);
         let (in_flight, held) = (seen().map(|s| s.in_flight).sum(), seen().map(|s| s.held).sum());
         Some(Signals {
             complete,
             arrivals_short: rate(10.0),
             arrivals_long: rate(60.0),
-            arrivals_peak: traffic.arrivals.peak(now, view.span, 10.0).unwrap_or(0.0),
+            arrivals_peak: traffic.peak(now, view.span),
             in_flight,
             in_flight_mean: traffic.level(now).unwrap_or(in_flight as f64),
             held,
             queued: self.queued(now, service, view.servers),
             late: traffic.late(now, &self.bounds, view.objective),
+            forecast: None,
             idle_for: self.idle_for(now, service, &fresh).filter(|_| complete && in_flight == 0 && held == 0),
         })
+    }
+
+    /// Adds what is remembered and heard to `service`, which holds its plan and its replicas.
+    pub fn inform(
+        &mut self,
+        now: f64,
+        service: &mut Service,
+        gateways: &BTreeSet<Reporter>,
+        servers: &BTreeSet<Reporter>,
+    ) {
+        let memory = self.memory(&service.id);
+        memory.observe(now, &service.plan, &service.replicas);
+        service.memory = memory.without_experience();
+        let span = service.memory.hold_seconds(&service.plan, &service.replicas);
+        let view = View { gateways, servers, span, objective: service.plan.objective };
+        service.profiles = self.profiles(&service.id, &service.plan);
+        service.signals = self.signals(now, &service.id, view);
+        let forecast = self.foresee(now, service);
+        if let Some(signals) = &mut service.signals {
+            signals.forecast = forecast;
+        }
     }
 
     fn queued(&self, now: f64, service: &ServiceId, ready: &BTreeSet<Reporter>) -> Option<u64> {
@@ -262,62 +278,6 @@ impl State {
         });
         let last = each.chain(remembered).fold(f64::MIN, f64::max);
         (now - last).is_finite().then_some((now - last).max(0.0))
-    }
-
-    /// What a successor should know.
-    #[must_use]
-    pub fn checkpoint(&self) -> Checkpoint {
-        let learned = self.learners.iter().filter_map(|(key, learner)| Some((key.clone(), learner.profile()?)));
-        Checkpoint { profiles: learned.collect(), memories: self.memories.clone().into_iter().collect() }
-    }
-
-    /// Takes over what a predecessor knew.
-    pub fn restore(&mut self, checkpoint: Checkpoint) {
-        for (key, profile) in checkpoint.profiles.into_iter().take(PROFILES) {
-            self.learners.entry(key).or_default().inherited = Some(profile);
-        }
-        self.memories.extend(checkpoint.memories);
-    }
-}
-
-impl Traffic {
-    fn note_latency(&mut self, now: f64, risen: Vec<u64>) {
-        if risen.iter().any(|count| *count > 0) {
-            self.latency.push_back((now, risen));
-        }
-        while self.latency.len() > 256 || self.latency.front().is_some_and(|(at, _)| now - at > LATENCY_SPAN) {
-            self.latency.pop_front();
-        }
-    }
-
-    fn level(&self, now: f64) -> Option<f64> {
-        let recent: Vec<f64> =
-            self.levels.iter().filter(|(at, _)| now - at <= LEVEL_SPAN).map(|(_, level)| *level as f64).collect();
-        (!recent.is_empty()).then(|| recent.iter().sum::<f64>() / recent.len() as f64)
-    }
-
-    /// The share of answers that came after the target. A bucket that the target cuts counts in proportion.
-    fn late(&self, now: f64, bounds: &[f64], objective: Option<Objective>) -> Option<f64> {
-        let target = objective?.target;
-        let (mut all, mut late) = (0.0, 0.0);
-        for (_, counts) in self.latency.iter().filter(|(at, _)| now - at <= LATENCY_SPAN) {
-            for (index, count) in counts.iter().enumerate() {
-                let lower = if index == 0 { 0.0 } else { bounds.get(index - 1).copied().unwrap_or(f64::INFINITY) };
-                let upper = bounds.get(index).copied().unwrap_or(f64::INFINITY);
-                let beyond = if upper <= target {
-                    0.0
-                } else if lower >= target {
-                    1.0
-                } else if upper.is_finite() {
-                    (upper - target) / (upper - lower)
-                } else {
-                    1.0
-                };
-                all += *count as f64;
-                late += *count as f64 * beyond;
-            }
-        }
-        (all > 0.0).then_some(late / all)
     }
 }
 

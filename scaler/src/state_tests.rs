@@ -155,10 +155,11 @@ fn a_checkpoint_survives_a_change_of_leader() {
     let mut state = State::new(&BOUNDS);
     state.hear_server(10.0, &replica("p"), &batches(10, 0.1));
     state.memory(&id()).raised_at = Some(9.0);
-    let text = serde_json::to_string(&state.checkpoint()).unwrap();
+    let checkpoint = state.checkpoint(20.0, |_| true);
+    let text = serde_json::to_string(&checkpoint).unwrap();
     let mut next = State::new(&BOUNDS);
-    next.restore(serde_json::from_str(&text).unwrap());
-    assert_eq!(next.checkpoint(), state.checkpoint());
+    next.restore(20.0, serde_json::from_str(&text).unwrap());
+    assert_eq!(next.checkpoint(20.0, |_| true), checkpoint);
     assert_eq!(next.memory(&id()).raised_at, Some(9.0));
 }
 

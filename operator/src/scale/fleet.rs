@@ -39,6 +39,8 @@ pub struct Deployed {
     pub desired: u32,
     /// Whether the scale manager owns that.
     pub owned: bool,
+    /// When it last wrote it, in seconds since the epoch.
+    pub written: Option<f64>,
     /// Its resourceVersion.
     pub version: u64,
 }
@@ -57,6 +59,7 @@ impl Deployed {
             name: deployment.name_any(),
             desired: u32::try_from(replicas).unwrap_or(0),
             owned: ownership::owns_replicas(deployment),
+            written: ownership::written(deployment),
             version: deployment.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0),
         })
     }

@@ -2,15 +2,17 @@
 //!
 //! [`run`] belongs to the leader. It asks gateways and servers for reports, draws up the fleet from the controller's
 //! stores and plans, lets [`millrace_scaler::decide`] pass over it, and writes nothing but the `/scale` subresource of
-//! Deployments. What it decided lies in [`ScaleView`], from which the controller's status step takes `status.scaling`
+//! Deployments, and once a minute a checkpoint for its successor. What it decided lies in [`ScaleView`], from which the controller's status step takes `status.scaling`
 //! and the condition MetricsAvailable.
 
+mod checkpoint;
 mod convert;
 mod fleet;
 mod identity;
 mod nodes;
 mod ownership;
 mod pods;
+mod record;
 mod run;
 mod scrape;
 mod view;
@@ -26,6 +28,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, core::v1::Pod};
 use kube::runtime::reflector::Store;
 use millrace_crds::{AcceleratorPool, Tenant};
 use millrace_scaler::ServiceId;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Everything that [`run`] works with.
@@ -34,6 +37,10 @@ pub struct ScaleContext {
     pub client: kube::Client,
     /// The release's own namespace, where the gateways are.
     pub namespace: String,
+    /// The release's name: prefix of its checkpoints.
+    pub release: String,
+    /// Where inputs and decisions are written, line by line.
+    pub record: Option<PathBuf>,
     /// What each service may have, as the controller planned it.
     pub plans: Arc<Plans>,
     /// What was decided, for the controller's status step.

@@ -3,6 +3,7 @@
 //! The API server turns an absent `replicas` into 1. So the controller applies `replicas: 0` until the scale manager owns
 //! the field, and leaves it out from then on.
 
+use super::pods;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use millrace_crds::labels::{FIELD_MANAGER, SCALE_MANAGER};
@@ -12,6 +13,12 @@ use millrace_crds::labels::{FIELD_MANAGER, SCALE_MANAGER};
 pub fn owns_replicas(deployment: &Deployment) -> bool {
     owners(deployment)
         .any(|entry| entry.manager.as_deref() == Some(SCALE_MANAGER) && entry.operation.as_deref() == Some("Apply"))
+}
+
+/// When the scale manager last wrote `spec.replicas`, in seconds since the epoch.
+pub(super) fn written(deployment: &Deployment) -> Option<f64> {
+    let ours = owners(deployment).filter(|entry| entry.manager.as_deref() == Some(SCALE_MANAGER));
+    ours.filter_map(|entry| entry.time.as_ref()).map(pods::seconds).reduce(f64::max)
 }
 
 /// Whether anyone but the controller owns `spec.replicas`: then it must leave the field out.
@@ -50,6 +57,18 @@ mod tests {
         assert!(!owns_replicas(&deployment("kubectl", "Apply", replicas)));
         assert!(!owns_replicas(&deployment(SCALE_MANAGER, "Apply", json!({"f:spec": {}}))));
         assert!(!owns_replicas(&Deployment::default()));
+    }
+
+    #[test]
+    fn the_last_write_has_a_time() {
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        let mut ours = deployment(SCALE_MANAGER, "Apply", replicas.clone());
+        assert_eq!(written(&ours), None);
+        let entry = &mut ours.metadata.managed_fields.as_mut().unwrap()[0];
+        entry.time = serde_json::from_value(json!("2026-01-01T00:00:10Z")).unwrap();
+        assert_eq!(written(&ours), Some(1_767_225_610.0));
+        ours.metadata.managed_fields.as_mut().unwrap()[0].manager = Some("kubectl".into());
+        assert_eq!(written(&ours), None);
     }
 
     #[test]

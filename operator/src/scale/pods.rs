@@ -98,7 +98,8 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
 }
 
-fn seconds(time: &Time) -> f64 {
+/// A moment, in seconds since the epoch.
+pub fn seconds(time: &Time) -> f64 {
     time.0.as_millisecond() as f64 / 1e3
 }
 

@@ -1,26 +1,34 @@
 //! The leader's loop: hear, decide, write, tell.
 
+use super::checkpoint::Checkpoints;
 use super::fleet::{Deployed, Seen, draw};
 use super::pods::{self, Stage};
+use super::record::Recorder;
 use super::scrape::{Heard, Pollers, Target};
 use super::view::ScaleState;
 use super::write::{Write, Written, apply, writes};
 use super::{ScaleContext, convert};
 use anyhow::Result;
 use futures::StreamExt;
+use futures::future::OptionFuture;
 use millrace_crds::report::LATENCY_BOUNDS;
-use millrace_scaler::{Accelerator, Decision, Fleet, Outcome, Replica, Reporter, ServiceId, State, View, decide};
+use millrace_scaler::{
+    Accelerator, Decision, Fleet, Outcome, Rehearsal, Rehearsed, Replica, Reporter, ServiceId, State, decide,
+};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Least time between two decisions, however many requests are newly held.
 const LEAST_TICK: Duration = Duration::from_millis(50);
 const WRITES_AT_ONCE: usize = 8;
+/// Turns in which all services rehearse, where all are due at once.
+const REHEARSALS: usize = 240;
 
 /// Scales the fleet until it is dropped: the leader alone may run it.
 ///
@@ -28,11 +36,23 @@ const WRITES_AT_ONCE: usize = 8;
 /// None that ends it: what fails is logged, and tried again a tick later.
 pub async fn run(context: ScaleContext) -> Result<()> {
     let (sender, mut heard) = mpsc::channel(256);
+    let mut checkpoints = Checkpoints::new(&context.client, &context.namespace, &context.release);
+    let mut state = State::new(&LATENCY_BOUNDS);
+    let known = checkpoints.read().await;
+    tracing::info!(services = known.services.len(), "scaling goes on from what the last leader knew");
+    let restored = known.services.iter().map(|remembered| remembered.service.clone()).collect();
+    state.restore(clock(), known);
     let mut scaling = Scaling {
+        recorder: context.record.as_deref().map(Recorder::start).transpose()?,
+        checkpoints,
         pollers: Pollers::new(context.identity.clone(), sender),
-        state: State::new(&LATENCY_BOUNDS),
+        state,
         written: Written::default(),
         timed: BTreeSet::new(),
+        restored,
+        amended: BTreeSet::new(),
+        since: clock(),
+        rehearsing: None,
         context,
     };
     let mut ticks = interval(TICK);
@@ -65,6 +85,14 @@ struct Scaling {
     written: Written,
     /// Pods whose start has been measured.
     timed: BTreeSet<Reporter>,
+    checkpoints: Checkpoints,
+    recorder: Option<Recorder>,
+    /// Services that a predecessor told of, and those whose memory was brought up to date with its last writes.
+    restored: BTreeSet<ServiceId>,
+    amended: BTreeSet<ServiceId>,
+    /// When this leader began.
+    since: f64,
+    rehearsing: Option<JoinHandle<Vec<Rehearsed>>>,
 }
 
 /// Who reports.
@@ -97,12 +125,18 @@ impl Scaling {
         let seen = self.see();
         let mut fleet = draw(&seen);
         let reporters = self.reporters(&seen, &fleet);
+        self.amend(now, &seen);
         self.note_starts(now, &seen);
         self.inform(now, &mut fleet, &reporters);
         self.pollers.follow(reporters.targets);
         let decisions = decide(now, &fleet);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.write(now, &fleet, &decisions);
+        }
         let failed = self.write(writes(&seen.deployments, &decisions)).await;
         self.tell(now, &fleet, &decisions, &failed);
+        self.rehearse(now).await;
+        self.checkpoints.keep(now, &self.state).await;
     }
 
     fn see(&mut self) -> Seen {
@@ -145,6 +179,41 @@ impl Scaling {
         reporters
     }
 
+    /// Lets experts replay the past of services whose turn it is, on a thread that decisions don't wait for.
+    async fn rehearse(&mut self, now: f64) {
+        if self.rehearsing.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        if let Some(Ok(rehearsed)) = OptionFuture::from(self.rehearsing.take()).await {
+            rehearsed.into_iter().for_each(|one| self.state.learn(one));
+        }
+        // All have their turn in a few minutes, and none of these turns is long.
+        let due = self.state.due(now, self.state.remembered().div_ceil(REHEARSALS));
+        if !due.is_empty() {
+            let run = || due.into_iter().map(Rehearsal::run).collect();
+            self.rehearsing = Some(tokio::task::spawn_blocking(run));
+        }
+    }
+
+    /// A predecessor's last writes may be younger than its checkpoint: the cluster tells of them, once for each service.
+    fn amend(&mut self, now: f64, seen: &Seen) {
+        self.amended.retain(|service| seen.plans.contains_key(service));
+        for service in seen.plans.keys().filter(|service| !self.amended.contains(*service)).cloned().collect::<Vec<_>>()
+        {
+            let own = || seen.deployments.iter().filter(|deployed| deployed.service == service);
+            let written = own().filter_map(|deployed| deployed.written).reduce(f64::max);
+            // What we have planned and written ourselves, we remember.
+            if let Some(written) = written.filter(|written| *written < self.since || self.restored.contains(&service)) {
+                self.state.memory(&service).amend(
+                    now,
+                    own().map(|deployed| u64::from(deployed.desired)).sum(),
+                    written,
+                );
+            }
+            self.amended.insert(service);
+        }
+    }
+
     /// Measures how long starts take, once for each pod, while it is fresh.
     fn note_starts(&mut self, now: f64, seen: &Seen) {
         const FRESH: f64 = 60.0;
@@ -164,17 +233,8 @@ impl Scaling {
     fn inform(&mut self, now: f64, fleet: &mut Fleet, reporters: &Reporters) {
         let none = BTreeSet::new();
         for service in &mut fleet.services {
-            let memory = self.state.memory(&service.id);
-            memory.observe(now, &service.plan, &service.replicas);
-            service.memory = memory.clone();
-            let view = View {
-                gateways: &reporters.gateways,
-                servers: reporters.servers.get(&service.id).unwrap_or(&none),
-                span: service.memory.hold_seconds(&service.plan, &service.replicas),
-                objective: service.plan.objective,
-            };
-            service.signals = self.state.signals(now, &service.id, view);
-            service.profiles = self.state.profiles(&service.id, &service.plan);
+            let servers = reporters.servers.get(&service.id).unwrap_or(&none);
+            self.state.inform(now, service, &reporters.gateways, servers);
         }
     }
 

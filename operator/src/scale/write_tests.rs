@@ -3,7 +3,7 @@ use millrace_scaler::{Cause, Slot};
 
 fn deployed(name: &str, pool: &str, desired: u32, owned: bool) -> Deployed {
     let slot = Slot::new(&"r".into(), &pool.into());
-    Deployed { service: ServiceId::new("n", "s"), slot, name: name.into(), desired, owned, version: 7 }
+    Deployed { service: ServiceId::new("n", "s"), slot, name: name.into(), desired, owned, written: None, version: 7 }
 }
 
 fn decision(outcome: Outcome) -> Decision {

@@ -1,0 +1,161 @@
+//! What a service's past has taught: how each expert would have done, and which one is followed.
+
+use crate::Objective;
+use crate::course::Run;
+use crate::expert::Expert;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// Factors on an expert's forecast.
+pub(crate) const MULTIPLIERS: [f64; 8] = [0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 2.0, 2.6];
+/// Half of what was learned is forgotten in so many seconds.
+const HALF_LIFE: f64 = 8.0 * 3_600.0;
+/// What the first order of lateness beyond the tolerance weighs, in units of the least possible cost. It grows with the
+/// logarithm: an objective that is out of reach must not buy replicas without end.
+const PENALTY: f64 = 1.5;
+/// A new policy must be better by so much.
+const CHANGE: f64 = 0.01;
+/// Of the share that may be late, so much is aimed at.
+const AIM: f64 = 0.8;
+/// How fast the tolerance follows the burn, for each rehearsal, and how far.
+const GAIN: f64 = 0.05;
+/// One rehearsal counts for no more missed objectives than this.
+const WORST: f64 = 40.0;
+/// How much of what is usual one rehearsal changes.
+const USUAL: f64 = 0.05;
+const TOLERANCES: (f64, f64) = (0.1, 3.0);
+/// Where the tail that may be late isn't told, and the least of it.
+const USUAL_TAIL: f64 = 0.01;
+const LEAST_TAIL: f64 = 1e-4;
+
+/// Whom a service follows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The expert.
+    pub expert: Expert,
+    /// The factor on its forecast.
+    pub multiplier: f64,
+}
+
+/// What the past has taught.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Experience {
+    /// The end of what has been replayed.
+    pub at: f64,
+    /// Seconds of a start, and requests per second of a replica, that the replays went by.
+    pub(crate) lead: f64,
+    pub(crate) rate: f64,
+    /// What just enough would have cost, and how many requests there were.
+    ideal: f64,
+    all: f64,
+    /// Of each expert and multiplier.
+    #[serde(serialize_with = "write_runs", deserialize_with = "read_runs")]
+    runs: Vec<Run>,
+    /// Whom to follow; none before the first rehearsal.
+    pub policy: Option<Policy>,
+    /// Factor on the share of late requests that a replay may have: follows the measured burn of the objective.
+    pub tolerance: f64,
+    /// Answers between two rehearsals, of late.
+    usual: f64,
+}
+
+impl Default for Experience {
+    fn default() -> Self {
+        let (at, lead, rate, ideal, all, usual) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+        Self { at, lead, rate, ideal, all, runs: Vec::new(), policy: None, tolerance: 1.0, usual }
+    }
+}
+
+impl Experience {
+    /// Whether what was replayed still tells of a service with these figures.
+    pub(crate) fn tells(&self, lead: f64, rate: f64, experts: usize) -> bool {
+        let near = |one: f64, other: f64| (0.67..1.5).contains(&(one.max(5.0) / other.max(5.0)));
+        let rates = (0.67..1.5).contains(&(self.rate / rate));
+        self.runs.len() == experts * MULTIPLIERS.len() && near(self.lead, lead) && rates
+    }
+
+    /// Forgets all runs, not whom to follow.
+    pub(crate) fn begin(&mut self, lead: f64, rate: f64, experts: usize) {
+        (self.at, self.lead, self.rate, self.ideal, self.all) = (0.0, lead, rate, 0.0, 0.0);
+        self.runs = vec![Run::default(); experts * MULTIPLIERS.len()];
+    }
+
+    /// Lets what is older fade.
+    pub(crate) fn fade(&mut self, elapsed: f64) {
+        let factor = 0.5f64.powf(elapsed.max(0.0) / HALF_LIFE);
+        (self.ideal, self.all) = (self.ideal * factor, self.all * factor);
+        self.runs.iter_mut().for_each(|run| (run.cost, run.late) = (run.cost * factor, run.late * factor));
+    }
+
+    /// Adds what just enough would have cost, and the requests.
+    pub(crate) fn add_ideal(&mut self, (cost, all): (f64, f64)) {
+        (self.ideal, self.all) = (self.ideal + cost, self.all + all);
+    }
+
+    /// Adds a run of expert `expert` with multiplier `multiplier`.
+    pub(crate) fn add(&mut self, expert: usize, multiplier: usize, run: Run) {
+        if let Some(sum) = self.runs.get_mut(expert * MULTIPLIERS.len() + multiplier) {
+            (sum.cost, sum.late) = (sum.cost + run.cost, sum.late + run.late);
+        }
+    }
+
+    /// Follows the burn: a share `late` of so many answers came after the objective since the last time. What counts is
+    /// the share of requests, so a busy quarter weighs more than a quiet one.
+    pub(crate) fn follow_burn(&mut self, late: f64, answers: f64, objective: Option<Objective>) {
+        self.usual = if self.usual > 0.0 { self.usual + USUAL * (answers - self.usual) } else { answers };
+        let weight = (answers / self.usual).min(4.0);
+        let error = (weight * (1.0 - late / (AIM * tail(objective)))).max(-WORST);
+        if error.is_finite() {
+            self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
+        }
+    }
+
+    /// Takes the policy that would have been best.
+    pub(crate) fn choose(&mut self, experts: &[Expert], objective: Option<Objective>) {
+        if self.ideal <= 0.0 || self.all <= 0.0 {
+            return;
+        }
+        let scores: Vec<f64> = self.runs.iter().map(|run| self.score(run, objective)).collect();
+        let best = (0..scores.len()).min_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+        let Some(best) = best else { return };
+        let policy = |index: usize| Policy {
+            expert: experts[index / MULTIPLIERS.len()],
+            multiplier: MULTIPLIERS[index % MULTIPLIERS.len()],
+        };
+        let kept = (0..scores.len()).find(|index| self.policy == Some(policy(*index)));
+        if kept.is_none_or(|kept| scores[best] < scores[kept] * (1.0 - CHANGE)) {
+            self.policy = Some(policy(best));
+        }
+    }
+
+    /// Cost in units of the least possible, and a soft penalty for what is late beyond the tolerance.
+    fn score(&self, run: &Run, objective: Option<Objective>) -> f64 {
+        let tolerated = tail(objective) * self.tolerance;
+        let excess = (run.late / self.all - tolerated).max(0.0) / tolerated;
+        run.cost / self.ideal + PENALTY * excess.ln_1p()
+    }
+}
+
+/// The share of requests that may be late.
+fn tail(objective: Option<Objective>) -> f64 {
+    let share = objective.map_or(USUAL_TAIL, |objective| 1.0 - objective.percentile / 100.0);
+    if share.is_finite() { share.clamp(LEAST_TAIL, 0.5) } else { USUAL_TAIL }
+}
+
+fn write_runs<S: Serializer>(runs: &[Run], serializer: S) -> Result<S::Ok, S::Error> {
+    let figures = runs.iter().flat_map(|run| [run.cost as f32, run.late as f32]);
+    serializer.serialize_str(&BASE64.encode(figures.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()))
+}
+
+fn read_runs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Run>, D::Error> {
+    let bytes = BASE64.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+    let pairs = bytes.as_chunks::<8>().0.iter();
+    let figure = |bytes: [u8; 4]| f64::from(f32::from_le_bytes(bytes));
+    let run =
+        |[a, b, c, d, e, f, g, h]: &[u8; 8]| Run { cost: figure([*a, *b, *c, *d]), late: figure([*e, *f, *g, *h]) };
+    let runs: Vec<Run> = pairs.map(run).collect();
+    let sound = runs.iter().all(|run| run.cost.is_finite() && run.late.is_finite());
+    sound.then_some(runs).ok_or_else(|| D::Error::custom("runs that are no numbers"))
+}

@@ -1,0 +1,132 @@
+use super::*;
+use crate::{Increase, Memory, State};
+
+const LEAD: f64 = 60.0;
+const START: i64 = 1_000_000;
+
+fn terms() -> Terms {
+    let objective = Some(Objective { percentile: 99.0, target: 0.4 });
+    Terms { lead: LEAD, rate: 10.0, least: 1.0, objective, patience: 0.3 }
+}
+
+/// A history of `rate` for some hours.
+fn history(hours: i64, rate: impl Fn(i64) -> u64) -> History {
+    let mut history = None;
+    for second in START..START + hours * 3_600 {
+        let (from, to) = (second as f64, (second + 1) as f64);
+        History::add(&mut history, Increase { amount: rate(second), from, to });
+    }
+    history.unwrap()
+}
+
+fn rehearsed(history: &History, terms: Terms) -> Experience {
+    let service = ServiceId::new("a", "s");
+    let rehearsal =
+        Rehearsal { service, history: history.clone(), terms, experience: Experience::default(), late: None };
+    rehearsal.run().experience
+}
+
+/// What the policy says at the end of a history.
+fn forecast(history: &History, experience: &Experience) -> f64 {
+    let policy = experience.policy.unwrap();
+    policy.multiplier * policy.expert.now(history, history.until, LEAD)
+}
+
+#[test]
+fn steady_load_needs_little_more_than_itself() {
+    let history = history(3, |second| 95 + (second * 7_919 % 11) as u64);
+    let experience = rehearsed(&history, terms());
+    let forecast = forecast(&history, &experience);
+    assert!((70.0..115.0).contains(&forecast), "{forecast} {experience:?}");
+}
+
+#[test]
+fn bursts_that_come_again_are_waited_for() {
+    // A minute in ten has five times the load: those who forget it in between are late each time.
+    let history = history(4, |second| if second % 600 < 60 { 200 } else { 40 });
+    let experience = rehearsed(&history, terms());
+    let policy = experience.policy.unwrap();
+    let forecast = forecast(&history, &experience);
+    assert!((170.0..320.0).contains(&forecast), "{forecast} {policy:?}");
+}
+
+#[test]
+fn with_fast_starts_bursts_are_followed() {
+    let history = history(4, |second| if second % 1_800 < 600 { 200 } else { 40 });
+    let slow = rehearsed(&history, Terms { lead: 300.0, ..terms() });
+    let fast = rehearsed(&history, Terms { lead: 2.0, patience: 15.0, ..terms() });
+    let (slow, fast) = (forecast(&history, &slow), forecast(&history, &fast));
+    assert!(slow > 150.0 && fast < 100.0, "{slow} {fast}");
+}
+
+#[test]
+fn an_objective_out_of_reach_buys_no_replicas_without_end() {
+    // Nobody foretells these: a few seconds of fifty times the load, now and then.
+    let history = history(6, |second| if second % 4_999 < 20 { 2_000 } else { 40 });
+    let objective = Some(Objective { percentile: 99.99, target: 0.4 });
+    let forecast = forecast(&history, &rehearsed(&history, Terms { objective, ..terms() }));
+    assert!(forecast < 1_500.0, "{forecast}");
+}
+
+#[test]
+fn a_second_rehearsal_replays_only_what_is_new() {
+    let history = history(2, |_| 50);
+    let first = rehearsed(&history, terms());
+    let rehearsal = |experience| Rehearsal {
+        service: ServiceId::default(),
+        history: history.clone(),
+        terms: terms(),
+        experience,
+        late: None,
+    };
+    assert_eq!(rehearsal(first.clone()).run().experience, first);
+    let other = Terms { lead: 200.0, ..terms() };
+    let again = Rehearsal { terms: other, ..rehearsal(first.clone()) }.run().experience;
+    assert_eq!(again.lead, 200.0, "with other starts the runs tell nothing");
+    let text = serde_json::to_string(&first).unwrap();
+    let read: Experience = serde_json::from_str(&text).unwrap();
+    assert_eq!((read.policy, read.at), (first.policy, first.at));
+    assert!(text.len() < 2_600, "{}", text.len());
+}
+
+#[test]
+fn the_tolerance_follows_the_burn_within_bounds() {
+    let objective = terms().objective;
+    let mut experience = Experience::default();
+    (0..1_000).for_each(|_| experience.follow_burn(0.0, 100.0, objective));
+    assert_eq!(experience.tolerance, 3.0);
+    experience.follow_burn(0.1, 100.0, objective);
+    assert!((1.5..2.5).contains(&experience.tolerance), "one bad quarter is no panic: {}", experience.tolerance);
+    (0..1_000).for_each(|_| experience.follow_burn(0.02, 100.0, objective));
+    assert_eq!(experience.tolerance, 0.1);
+    experience.follow_burn(f64::NAN, 100.0, objective);
+    assert_eq!(experience.tolerance, 0.1);
+}
+
+#[test]
+fn it_is_due_when_it_is_old_enough() {
+    assert!(!is_due(1_000.0, 599.0, 0.0));
+    assert!(is_due(1_000.0, 600.0, 0.0));
+    assert!(!is_due(10_000.0, 7_000.0, 9_100.0));
+    assert!(is_due(10_000.0, 7_000.0, 9_000.0));
+    assert!(is_due(10_000.0, 7_000.0, 99_000.0), "a clock that was set back");
+}
+
+#[test]
+fn a_state_rehearses_each_service_in_its_turn() {
+    let mut state = State::new(&[0.1]);
+    for number in 0..5 {
+        let service = ServiceId::new("a", &number.to_string());
+        state.traffic.entry(service.clone()).or_default().history = Some(history(1, |_| 50));
+        let mut experience = Experience::default();
+        experience.at = f64::from(number);
+        state.memories.insert(service.clone(), Memory { experience, ..Memory::default() });
+        state.terms.insert(service, terms());
+    }
+    let now = (START + 3_600) as f64;
+    let due: Vec<String> = state.due(now, 2).into_iter().map(|rehearsal| rehearsal.service.name).collect();
+    assert_eq!(due, ["0", "1"], "who waits longest is first");
+    state.rehearse(now, 3);
+    assert_eq!(state.due(now, 9).len(), 2);
+    assert!(state.memories[&ServiceId::new("a", "0")].experience.policy.is_some());
+}
