@@ -35,13 +35,15 @@ pub fn run(what: What) -> Result<()> {
         steps.run("third-party notice is fresh", notice::is_fresh)?;
     }
     if what != What::E2e {
-        steps.add(3);
+        steps.add(4);
         let ort = tools::ensure_ort(&cache, &mut steps)?;
+        let models = tools::ensure_models(&cache, &mut steps)?;
         steps.show("unit, golden, property and in-process tests", || {
             let mut test = exec::cargo();
             test.args(["test", "--workspace", "--exclude", "millrace-tests", "--locked", "--quiet"]);
             test.env("MILLRACE_ORT_LIBRARY", &ort.library);
             test.env("MILLRACE_MAGIKA_MODEL", tools::magika(&ort.python)?);
+            test.env("MILLRACE_PYTHON", &ort.python).env("MILLRACE_MODELS", &models.folder);
             exec::shown_live(&mut test)
         })?;
     }

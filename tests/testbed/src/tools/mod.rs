@@ -5,6 +5,7 @@ mod debian;
 mod go;
 mod go_mod;
 mod model;
+mod models;
 mod ort;
 mod python;
 
@@ -17,6 +18,7 @@ use crate::{Cache, Steps};
 pub use cargo_tool::{CARGO_ABOUT, CARGO_DENY, CargoTool};
 pub use debian::ensure as debian_packages;
 pub use model::magika;
+pub use models::Models;
 pub use ort::NOTICES as ORT_NOTICES;
 pub use python::Python;
 
@@ -46,7 +48,7 @@ pub struct Tools {
 }
 
 /// How many steps [`ensure`] announces.
-pub const STEPS: usize = 11;
+pub const STEPS: usize = 12;
 
 /// Builds or installs what is missing.
 ///
@@ -69,6 +71,7 @@ pub fn ensure(cache: &Cache, steps: &mut Steps) -> Result<Tools> {
     let s3 = cargo_tool::S3S_FS;
     steps.ensure(&s3.title(), || s3.ensure(cache))?;
     let engine = ensure_ort(cache, steps)?;
+    ensure_models(cache, steps)?;
     Ok(Tools {
         kubernetes,
         etcd,
@@ -102,4 +105,15 @@ pub fn ensure_ort(cache: &Cache, steps: &mut Steps) -> Result<Engine> {
     let ort = ort::Ort::of(cache)?;
     steps.ensure(&ort.title(), || ort.ensure(cache, &python))?;
     Ok(Engine { library: ort.library, python: python.interpreter() })
+}
+
+/// Fetches and trains the models that tests serve, in one step. The Python clients must be there: [`ensure_ort`] sees to it.
+///
+/// # Errors
+/// When the step fails.
+pub fn ensure_models(cache: &Cache, steps: &mut Steps) -> Result<Models> {
+    let models = Models::of(cache)?;
+    let python = Python::of(cache)?;
+    steps.ensure("models", || models.ensure(cache, &python))?;
+    Ok(models)
 }

