@@ -52,7 +52,7 @@ pub struct ServeOptions {
     /// Folder with the keys to the store (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, TOKEN); without it, environment variables of these names.
     #[arg(long, env = "MILLRACE_CREDENTIALS")]
     pub credentials: Option<PathBuf>,
-    /// The model's file, instead of its uri; its digest must still be the manifest's.
+    /// The model's file (or, for a model of several files, their folder), instead of its uri; digests must still be the manifest's.
     #[arg(long, env = "MILLRACE_MODEL_FILE")]
     pub model_file: Option<PathBuf>,
     /// ONNX Runtime's library.

@@ -4,15 +4,17 @@ use crate::{
     admit::Permit,
     error::{Error, Kind},
     metrics::Times,
-    pipeline::{Batch, Prepared, Raw, Runs, Value, audio::Sequence},
+    pipeline::{Batch, Pipeline, Prepared, Raw, Runs, Value, audio::Sequence},
     protocol::{request::InferRequest, tensor::Tensor},
     replica::Replica,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{sync::Arc, time::Instant};
 
-/// Runs of one request at a time: more of them than the engine is busy with would only fill the queue.
-const AT_ONCE: usize = 4;
+/// Runs of one request at a time. A request of thousands of items must not fill the queue, nor hold the outputs of all.
+const SIDE_BY_SIDE: usize = 4;
+/// Bytes of outputs from which on output steps are too long for a thread that carries the wire.
+const LONG: usize = 1 << 20;
 
 /// A raw input, processed.
 pub struct Processed {
@@ -38,9 +40,22 @@ pub async fn process(
     deadline: Instant,
     permit: Permit,
 ) -> Result<(Processed, Permit), Error> {
+    process_by(replica, move |pipeline| pipeline.prepare(&raw), deadline, permit).await
+}
+
+/// The same, with input steps of the caller's choice; they run on a thread that may be busy for long.
+///
+/// # Errors
+/// As [`process`].
+pub async fn process_by(
+    replica: &Arc<Replica>,
+    prepare: impl FnOnce(&Pipeline) -> Result<Prepared, Error> + Send + 'static,
+    deadline: Instant,
+    permit: Permit,
+) -> Result<(Processed, Permit), Error> {
     let begun = Instant::now();
     let own = Arc::clone(replica);
-    let task = tokio::task::spawn_blocking(move || (own.pipeline.prepare(&raw), permit));
+    let task = tokio::task::spawn_blocking(move || (prepare(&own.pipeline), permit));
     let (prepared, permit) = task.await.map_err(|_| Error::new(Kind::Engine, "pre-processing failed"))?;
     let input = begun.elapsed();
     let work = Work { replica: Arc::clone(replica), deadline };
@@ -54,13 +69,12 @@ pub async fn process(
 }
 
 impl Work {
-    /// Several runs at once: the batcher puts them together with those of other requests.
+    /// A few runs at once: the batcher puts them together with those of other requests.
     async fn runs(&self, runs: Runs) -> Result<(Value, Times), Error> {
-        let begun = stream::iter(runs.batches).map(|batch| self.batch(batch)).buffered(AT_ONCE);
-        let done: Vec<_> = begun.try_collect().await?;
+        let mut done = stream::iter(runs.batches).map(|batch| self.batch(batch)).buffer_unordered(SIDE_BY_SIDE);
         let mut times = Times::default();
         let mut values = Vec::new();
-        for (part, spent) in done {
+        while let Some((part, spent)) = done.try_next().await? {
             values.extend(part);
             times = together(times, spent);
         }
@@ -81,7 +95,14 @@ impl Work {
 
     async fn batch(&self, batch: Batch) -> Result<(Vec<(usize, Value)>, Times), Error> {
         let (outputs, times) = self.run(batch.inputs).await?;
-        Ok((self.replica.pipeline.finish(&batch.rows, &outputs)?, times))
+        let size: usize = outputs.iter().map(|tensor| tensor.data.heap_bytes()).sum();
+        if size < LONG {
+            return Ok((self.replica.pipeline.finish(&batch.rows, &outputs)?, times));
+        }
+        let replica = Arc::clone(&self.replica);
+        let task = tokio::task::spawn_blocking(move || replica.pipeline.finish(&batch.rows, &outputs));
+        let values = task.await.map_err(|_| Error::new(Kind::Engine, "post-processing failed"))?;
+        Ok((values?, times))
     }
 
     async fn run(&self, inputs: Vec<Tensor>) -> Result<(Vec<Tensor>, Times), Error> {

@@ -42,6 +42,8 @@ pub struct Facts {
     pub max_rows: usize,
     /// Bytes of a request at most.
     pub max_bytes: usize,
+    /// Levels that a JSON body of a raw input nests at most.
+    pub max_json_depth: usize,
     /// Longest time for a request.
     pub timeout: Duration,
     /// Lane of requests that don't name one.

@@ -124,9 +124,14 @@ fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
     Ok(())
 }
 
-type Threads = Vec<std::thread::JoinHandle<()>>;
+/// Engine threads.
+pub type Threads = Vec<std::thread::JoinHandle<()>>;
 
-async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
+/// Gets, checks and loads the model of a manifest, up to a replica that is ready, and its engine threads.
+///
+/// # Errors
+/// Why it can't be served.
+pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
     let text = std::fs::read_to_string(&options.manifest)
         .map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
     let manifest = Manifest::from_yaml(&text).map_err(invalid)?;
@@ -142,7 +147,7 @@ async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartEr
         let begun = Instant::now();
         let engines = engines(&manifest, &fetched.path, &library)?;
         let load = begun.elapsed();
-        build(&manifest, engines, &fetched.digest, [fetch, load])
+        build(&manifest, engines, &fetched, [fetch, load])
     });
     task.await.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
 }
@@ -172,7 +177,7 @@ fn engines(manifest: &Manifest, model: &Path, library: &Path) -> Result<Vec<Box<
 pub fn build(
     manifest: &Manifest,
     mut engines: Vec<Box<dyn Engine>>,
-    digest: &str,
+    fetched: &model::Fetched,
     [fetch, load]: [Duration; 2],
 ) -> Result<(Arc<Replica>, Threads), StartError> {
     let spec = &manifest.spec;
@@ -180,12 +185,13 @@ pub fn build(
         engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
     let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let max_rows = if signature.batches() { size(spec.batching.max_size) } else { 1 };
-    let pipeline = Pipeline::compile(&spec.pipeline, &Target { signature: &signature, max_rows })?;
+    let pipeline =
+        Pipeline::compile(&spec.pipeline, &Target { signature: &signature, max_rows, files: &fetched.files })?;
     let buckets: Vec<usize> =
         spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect();
     let begun = Instant::now();
     for engine in &mut engines {
-        model::warm_up(&mut **engine, &buckets).map_err(|error| {
+        model::warm_up(&mut **engine, &buckets, pipeline.lengths()).map_err(|error| {
             tracing::error!(%error, "warm-up");
             StartError::new(reason::MODEL_INVALID, "the model was loaded, and fails when it is run on zeros")
         })?;
@@ -194,7 +200,7 @@ pub fn build(
         StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: begun.elapsed().as_secs_f64() };
     let parse = |text: &millrace_crds::Duration| text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")));
     let max_bytes = usize::try_from(spec.access.max_request_bytes).unwrap_or(usize::MAX);
-    let metrics = Arc::new(Metrics::new(&manifest.metadata.name, digest));
+    let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
     metrics.loaded(fetch + load + begun.elapsed());
     let held = max_bytes.saturating_mul(2).max(128 << 20);
     let bounds = Bounds {
@@ -217,6 +223,7 @@ pub fn build(
         signature,
         max_rows,
         max_bytes,
+        max_json_depth: size(spec.access.max_json_depth),
         timeout: parse(&spec.access.timeout)?,
         priority: spec.access.priority,
         startup,

@@ -7,6 +7,7 @@ use millrace_server::{
         Engine,
         ort::{OrtEngine, OrtOptions, load_library},
     },
+    model::files::Files,
     pipeline::{Pipeline, Prepared, Raw, Target, Value},
 };
 use std::path::{Path, PathBuf};
@@ -37,8 +38,11 @@ fn known_answers() {
     let Some((library, model)) = real() else { return };
     let environment = load_library(&library).unwrap();
     let mut engine = OrtEngine::load(environment, &model, &options(vec![ExecutionProvider::CPU])).unwrap();
-    let pipeline =
-        Pipeline::compile(&manifest().spec.pipeline, &Target { signature: engine.signature(), max_rows: 32 }).unwrap();
+    let pipeline = Pipeline::compile(
+        &manifest().spec.pipeline,
+        &Target { signature: engine.signature(), max_rows: 32, files: &Files::default() },
+    )
+    .unwrap();
     let python = b"import sys\n\ndef main(argv):\n    for arg in argv:\n        print(arg)\n\nif __name__ == '__main__':\n    main(sys.argv[1:])\n".repeat(4);
     let png =
         [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89"[..], &[0u8; 64]].concat();

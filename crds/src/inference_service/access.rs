@@ -18,6 +18,10 @@ pub struct Access {
     #[serde(default = "default_max_bytes")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_073_741_824)))]
     pub max_request_bytes: u64,
+    /// Deepest nesting of a JSON body of /process and /v1/embeddings; deeper ones are answered 400.
+    #[serde(default = "default_max_json_depth")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 100)))]
+    pub max_json_depth: u32,
     /// Longest time for one request, waiting for a replica included.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
@@ -30,6 +34,10 @@ fn default_max_bytes() -> u64 {
     64 << 20
 }
 
+fn default_max_json_depth() -> u32 {
+    32
+}
+
 fn default_timeout() -> Duration {
     Duration::from("30s")
 }
@@ -40,6 +48,7 @@ impl Default for Access {
             authentication: Authentication::default(),
             rate_limit: None,
             max_request_bytes: default_max_bytes(),
+            max_json_depth: default_max_json_depth(),
             timeout: default_timeout(),
             priority: Priority::default(),
         }

@@ -29,6 +29,8 @@ pub enum PostprocessStep {
     Regression(Regression),
     /// Probabilities of audio frames to stretches of speech.
     SpeechSegments(SpeechSegments),
+    /// The model's own answer with names: a class number becomes its label, scores become an object.
+    LabelMap(LabelMap),
 }
 
 /// exp(x) / sum(exp(x)) over the last dimension.
@@ -260,4 +262,16 @@ pub struct Regression {
     /// The unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Line>,
+}
+
+/// Names what the model gives. Scores become an object from label to score, `{"ham": 0.9, "spam": 0.1}`; a whole number, which is a class, becomes `{"label"}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelMap {
+    /// Output tensor; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Names of the classes.
+    pub labels: Labels,
 }

@@ -212,22 +212,63 @@ pub enum Layout {
     NHWC,
 }
 
-/// Text to token ids by a Hugging Face `tokenizer.json`.
+/// Text to token ids by a Hugging Face `tokenizer.json`: the tensors `input_ids`, `attention_mask` (if the model has it) and `token_type_ids`.
+/// The body of /process is the text itself, or as `application/json` a text, `{"text": ...}`, or a list of either.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tokenize {
-    /// Path of tokenizer.json among the files of the model.
+    /// Path of tokenizer.json among the files of the model. Truncation and padding that it asks for are ignored: those below hold.
     pub file: Token,
-    /// Longer texts are cut.
+    /// Most tokens of a text, special ones included.
+    #[serde(default = "default_max_length")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 131_072)))]
     pub max_length: u32,
+    /// What becomes of a longer text.
+    #[serde(default)]
+    pub overflow: Overflow,
     /// Whether the model takes token type ids.
     #[serde(default)]
     pub token_types: bool,
+    /// Lengths in tokens that texts are padded to, rising; the last one is maxLength or more. Absent: 32, 64, 128 and so on up to maxLength.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 32), inner(range(min = 1, max = 131_072))))]
+    pub buckets: Vec<u32>,
+    /// Most bytes of a text, before it is cut into tokens.
+    #[serde(default = "default_max_bytes")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 16_777_216)))]
+    pub max_bytes: u32,
+    /// Most texts in a request.
+    #[serde(default = "default_max_texts")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 65_536)))]
+    pub max_texts: u32,
 }
 
-/// JSON objects or columns to tensors.
+/// What becomes of a text with too many tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+pub enum Overflow {
+    /// Its end is cut off.
+    #[default]
+    Cut,
+    /// The request is refused.
+    Refuse,
+}
+
+fn default_max_length() -> u32 {
+    512
+}
+
+fn default_max_bytes() -> u32 {
+    131_072
+}
+
+fn default_max_texts() -> u32 {
+    2_048
+}
+
+/// Tabular records to tensors. The body of /process is JSON: one object (answered by one answer), a list of objects, or columns
+/// `{"a": [...], "b": [...]}`. A model with one input of two dimensions gets the columns side by side; else each column goes to the input of its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -236,22 +277,62 @@ pub struct Records {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(min = 1, max = 1_024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])))]
     pub columns: Vec<Column>,
+    /// Pass over keys that are no columns; otherwise they are an error, for they may be misspelt ones.
+    #[serde(default)]
+    pub ignore_unknown: bool,
+    /// Most records in a request.
+    #[serde(default = "default_max_rows")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_000_000)))]
+    pub max_rows: u32,
+    /// Records are a series in time: the model gets windows of them, in an input of three dimensions (window, step, column), and answers once for each window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
 }
 
-/// One column of a table.
+fn default_max_rows() -> u32 {
+    10_000
+}
+
+/// Windows over a series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Window {
+    /// Records in a window.
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 65_536)))]
+    pub length: u32,
+    /// Records from the start of one window to the start of the next; what is left at the end and fills no window is passed over.
+    #[serde(default = "default_stride")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 65_536)))]
+    pub stride: u32,
+}
+
+fn default_stride() -> u32 {
+    1
+}
+
+/// One column of a table. A missing value (no key, or null) is replaced first; then mean and std are applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(kube::KubeSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("!(has(self.missing) && has(self.missingAsNaN) && self.missingAsNaN)").message("give missing or missingAsNaN")))]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("!has(self.unknown) || has(self.categories)").message("unknown is for columns with categories")))]
 pub struct Column {
     /// Key in the record.
     pub name: Token,
-    /// Values of a categorical column, in the order of their codes.
+    /// Values of a categorical column, in the order of their codes 0, 1 and so on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 4_096)))]
     pub categories: Vec<Line>,
+    /// The code of a value that isn't among the categories; absent: an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<f64>,
     /// What stands for a missing value; absent: an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<f64>,
+    /// A missing value is NaN, for models that know what to do with it.
+    #[serde(default, rename = "missingAsNaN")]
+    pub missing_as_nan: bool,
     /// Subtracted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,

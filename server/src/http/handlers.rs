@@ -1,6 +1,6 @@
 //! From a request to its response.
 
-use super::{body, encoding, models, route, route::Named, route::Route};
+use super::{body, encoding, models, openai, route, route::Named, route::Route};
 use crate::{
     admit::Permit,
     error::{Error, Kind},
@@ -8,6 +8,7 @@ use crate::{
     pipeline::Raw,
     process,
     protocol::{
+        json_depth,
         request::{self, InferRequest},
         response::{self, Head},
         v1,
@@ -23,7 +24,8 @@ use tonic::body::Body;
 
 /// Length of the JSON before raw tensors.
 pub const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The content type of JSON.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request. Errors of every route become responses here.
 pub async fn handle<B>(replica: Arc<Replica>, request: Request<B>) -> Response<Body>
@@ -46,6 +48,10 @@ where
             let result = process(&replica, &parts.headers, &mut body, arrival).await;
             count(&replica, arrival, result)
         }
+        Ok(Route::Embeddings) => {
+            let result = openai::embeddings(&replica, &parts.headers, &mut body, arrival).await;
+            count(&replica, arrival, result)
+        }
         Ok(route) => look_up(&replica, route),
     };
     // What is refused before it was read is read all the same, within bounds: a reset of its stream would reach the client
@@ -53,18 +59,20 @@ where
     body::discard(body).await;
     match answered {
         Ok(response) => compress(parts.headers.get(header::ACCEPT_ENCODING), response).await,
+        Err(error) if parts.uri.path() == "/v1/embeddings" => openai::refusal(&error),
         Err(error) => error_response(&error),
     }
 }
 
 /// A body that is whole, before it becomes a response.
-type Whole = Response<Vec<u8>>;
+pub type Whole = Response<Vec<u8>>;
 
 fn json(value: &serde_json::Value) -> Whole {
     typed(JSON, value.to_string().into_bytes())
 }
 
-fn typed(content_type: HeaderValue, body: Vec<u8>) -> Whole {
+/// A body with its content type.
+pub fn typed(content_type: HeaderValue, body: Vec<u8>) -> Whole {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
@@ -81,7 +89,8 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
             checked(named)?;
             ready(replica, json!({"name": named.name, "ready": true}))?
         }
-        Route::V1List => json(&json!({"models": [facts.name]})),
+        // For KServe's clients, and in the same object for OpenAI's.
+        Route::V1List => json(&json!({"models": [facts.name], "object": "list", "data": [openai::model(&facts.name)]})),
         Route::V1Ready(named) => {
             checked(named)?;
             ready(replica, json!({"name": named.name, "ready": true}))?
@@ -107,7 +116,7 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
         Route::Report => {
             json(&serde_json::to_value(replica.report()).map_err(|_| Error::new(Kind::Engine, "no report"))?)
         }
-        Route::Infer(_) | Route::V1Predict(_) | Route::Process => {
+        Route::Infer(_) | Route::V1Predict(_) | Route::Process | Route::Embeddings => {
             return Err(Error::new(Kind::Method, "this route takes POST"));
         }
     })
@@ -118,7 +127,7 @@ fn ready(replica: &Replica, yes: serde_json::Value) -> Result<Whole, Error> {
 }
 
 /// Admits a request and reads its body, decoded. The permit counts it as in flight for as long as it is held.
-async fn receive<B>(replica: &Replica, headers: &HeaderMap, body: B) -> Result<(Bytes, Permit), Error>
+pub async fn receive<B>(replica: &Replica, headers: &HeaderMap, body: B) -> Result<(Bytes, Permit), Error>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -204,8 +213,13 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (body, permit) = receive(replica, headers, body).await?;
-    let raw = Raw { body, json: is_json(headers) };
-    let (processed, _permit) = process::process(replica, raw, replica.deadline(arrival, None), permit).await?;
+    let json = is_json(headers);
+    if replica.pipeline.reads_json(json) {
+        json_depth::check(&body, replica.facts.max_json_depth)?;
+    }
+    let deadline = replica.deadline(arrival, None);
+    let raw = Raw { body, json, deadline: Some(deadline) };
+    let (processed, _permit) = process::process(replica, raw, deadline, permit).await?;
     let begun = Instant::now();
     let body =
         serde_json::to_vec(&processed.value).map_err(|_| Error::new(Kind::Engine, "the answer can't be written"))?;
@@ -247,8 +261,13 @@ async fn compress(accept: Option<&HeaderValue>, response: Whole) -> Response<Bod
 /// An error as a response: `{"error": "..."}`, and what callers and gateways need to go on.
 #[must_use]
 pub fn error_response(error: &Error) -> Response<Body> {
-    let body = json!({"error": error.message}).to_string();
-    let mut response = Response::new(Body::new(Full::new(Bytes::from(body))));
+    error_with(error, &json!({"error": error.message}))
+}
+
+/// An error whose body is what callers of its route expect.
+#[must_use]
+pub fn error_with(error: &Error, body: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(body.to_string()))));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);

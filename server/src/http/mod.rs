@@ -4,4 +4,5 @@ pub mod body;
 pub mod encoding;
 pub mod handlers;
 pub mod models;
+pub mod openai;
 pub mod route;

@@ -41,6 +41,8 @@ pub enum Route<'a> {
     V1Ready(Named<'a>),
     /// `POST v1/models/M:predict`
     V1Predict(Named<'a>),
+    /// `POST v1/embeddings`
+    Embeddings,
     /// `POST process`
     Process,
     /// `metrics`
@@ -82,6 +84,7 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Error> {
             Some((_, "explain")) => return Err(Error::new(Kind::Unsupported, "explain is not supported yet")),
             Some(_) => return Err(not_found()),
         },
+        ["v1", "embeddings"] => (Route::Embeddings, Method::POST),
         ["process"] => (Route::Process, Method::POST),
         ["metrics"] => (Route::Metrics, Method::GET),
         ["report"] => (Route::Report, Method::GET),
@@ -120,6 +123,8 @@ mod tests {
             (Method::POST, "/v2/models/m/versions/2/infer", Ok(Route::Infer(named(Some("2"))))),
             (Method::GET, "/v2/models/stats", Ok(Route::AllStats)),
             (Method::POST, "/v1/models/m:predict", Ok(Route::V1Predict(named(None)))),
+            (Method::POST, "/v1/embeddings", Ok(Route::Embeddings)),
+            (Method::GET, "/v1/embeddings", Err(Kind::Method)),
             (Method::POST, "/process", Ok(Route::Process)),
             (Method::GET, "/process", Err(Kind::Method)),
             (Method::POST, "/v2/repository/models/m/load", Err(Kind::Unsupported)),

@@ -55,14 +55,40 @@ pub async fn fetch(
     folder: &Path,
     wanted: Option<&str>,
 ) -> Result<(PathBuf, String), StartError> {
-    let failed = |message: String| {
-        let name = &source.store.name;
-        StartError::new(reason::FETCH_FAILED, format!("the model can't be fetched from the store {name}: {message}"))
-    };
-    let guard = Guard::new(&source.store.cidrs).map_err(failed)?;
     let partial = folder.join(format!(".partial-{}", std::process::id()));
-    remove_quietly(&partial);
-    let file = tokio::fs::File::create(&partial).await.map_err(|error| failed(format!("no room for it: {error}")))?;
+    let digest = download(source, keys, &partial, wanted).await?;
+    let path = folder.join(format!("{digest}.onnx"));
+    place(source, &partial, &path)?;
+    Ok((path, digest))
+}
+
+/// Fetches one file of a folder to its place; folders on the way are made.
+///
+/// # Errors
+/// `FetchFailed`, `DigestMismatch`.
+pub async fn fetch_to(source: &Source, keys: &Keys, path: &Path, wanted: &str) -> Result<(), StartError> {
+    let parent = path.parent().ok_or_else(|| failed(source, "it has no place".to_owned()))?;
+    std::fs::create_dir_all(parent).map_err(|error| failed(source, format!("no room for it: {error}")))?;
+    let partial = parent.join(format!(".partial-{}", std::process::id()));
+    download(source, keys, &partial, Some(wanted)).await?;
+    place(source, &partial, path)
+}
+
+fn failed(source: &Source, message: String) -> StartError {
+    let name = &source.store.name;
+    StartError::new(reason::FETCH_FAILED, format!("the model can't be fetched from the store {name}: {message}"))
+}
+
+/// A file has its name only once it is whole and verified.
+fn place(source: &Source, partial: &Path, path: &Path) -> Result<(), StartError> {
+    std::fs::rename(partial, path).map_err(|error| failed(source, error.to_string()))
+}
+
+async fn download(source: &Source, keys: &Keys, partial: &Path, wanted: Option<&str>) -> Result<String, StartError> {
+    let failed = |message: String| failed(source, message);
+    let guard = Guard::new(&source.store.cidrs).map_err(failed)?;
+    remove_quietly(partial);
+    let file = tokio::fs::File::create(partial).await.map_err(|error| failed(format!("no room for it: {error}")))?;
     let mut into = Partial { file, hasher: Sha256::new(), have: 0 };
     let mut attempt = 0;
     while let Err(broken) = transfer(source, keys, &guard, &mut into).await {
@@ -73,7 +99,7 @@ pub async fn fetch(
                 tokio::time::sleep(Duration::from_millis(250) * 2u32.pow(attempt)).await;
             }
             Broken::Maybe(error) | Broken::Surely(error) => {
-                remove_quietly(&partial);
+                remove_quietly(partial);
                 return Err(failed(error));
             }
         }
@@ -81,13 +107,11 @@ pub async fn fetch(
     into.file.sync_all().await.map_err(|error| failed(error.to_string()))?;
     let digest = verify::hex(&into.hasher.finalize());
     if let Err(error) = verify::compare(&digest, wanted) {
-        remove_quietly(&partial);
+        remove_quietly(partial);
         return Err(error);
     }
-    let path = folder.join(format!("{digest}.onnx"));
-    std::fs::rename(&partial, &path).map_err(|error| failed(error.to_string()))?;
-    tracing::info!(bytes = into.have, digest, "the model is fetched");
-    Ok((path, digest))
+    tracing::info!(bytes = into.have, digest, "a file of the model is fetched");
+    Ok(digest)
 }
 
 async fn transfer(source: &Source, keys: &Keys, guard: &Guard, into: &mut Partial) -> Result<(), Broken> {

@@ -1,6 +1,8 @@
 //! The model's bytes: found, fetched, verified, and run once.
 
+pub mod external;
 pub mod fetch;
+pub mod files;
 pub mod guard;
 pub mod source;
 pub mod verify;
@@ -9,90 +11,218 @@ use crate::{
     config::ServeOptions,
     engine::{Engine, EngineError},
     error::StartError,
-    protocol::{shape, tensor::Tensor},
+    protocol::{data::Datatype, shape, tensor::Tensor},
 };
-use millrace_crds::{conditions::reason, manifest::Manifest};
+use files::Files;
+use millrace_crds::{Credentials, Model, ModelFile, NamedModel, Sha256, Uri, conditions::reason, manifest::Manifest};
 use source::Source;
 use std::path::{Path, PathBuf};
 
 /// A model on disk, with the digest that it really has.
 #[derive(Debug)]
 pub struct Fetched {
-    /// Its file.
+    /// Its ONNX file.
     pub path: PathBuf,
-    /// Its SHA-256.
+    /// Its SHA-256; of a model of several files, the digest of their names and digests.
     pub digest: String,
+    /// Its files, where the manifest names several.
+    pub files: Files,
     /// Where it lies, if that place is gone with the process.
     pub scratch: Option<tempfile::TempDir>,
 }
 
-/// Gets the model of a manifest: from a mounted file, from the cache, or from its store.
+impl Fetched {
+    /// A model that is nowhere: for engines that need no file.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self { path: PathBuf::new(), digest: "none".to_owned(), files: Files::default(), scratch: None }
+    }
+}
+
+/// What a manifest says of one model.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Where it is: a file, or a folder.
+    pub uri: &'a Uri,
+    /// Digest of a single file.
+    pub sha256: Option<&'a Sha256>,
+    /// Files of a folder, the ONNX file first.
+    pub files: &'a [ModelFile],
+    /// The keys to its store.
+    pub credentials: Option<&'a Credentials>,
+}
+
+impl<'a> From<&'a Model> for Wanted<'a> {
+    fn from(model: &'a Model) -> Self {
+        let Model { uri, sha256, files, credentials, .. } = model;
+        Self { uri, sha256: sha256.as_ref(), files, credentials: credentials.as_ref() }
+    }
+}
+
+impl<'a> From<&'a NamedModel> for Wanted<'a> {
+    fn from(model: &'a NamedModel) -> Self {
+        let NamedModel { uri, sha256, files, credentials, .. } = model;
+        Self { uri, sha256: sha256.as_ref(), files, credentials: credentials.as_ref() }
+    }
+}
+
+fn invalid(message: impl Into<String>) -> StartError {
+    StartError::new(reason::INVALID, message)
+}
+
+/// Gets the model of a manifest: from a mounted file or folder, from the cache, or from its store.
 ///
 /// # Errors
 /// Why it can't be had, with the reason for the service's conditions.
 pub async fn obtain(manifest: &Manifest, options: &ServeOptions) -> Result<Fetched, StartError> {
-    let invalid = |message: &str| StartError::new(reason::INVALID, message);
     let model = manifest.spec.model.as_ref().ok_or_else(|| invalid("the manifest names no model"))?;
-    if !model.files.is_empty() || model.uri.as_str().ends_with('/') {
-        return Err(invalid("models of several files are not supported yet: name one ONNX file"));
+    obtain_one(model.into(), options.model_file.as_deref(), options).await
+}
+
+/// Gets one model; `mounted` is where it lies already, if it does.
+///
+/// # Errors
+/// Why it can't be had, with the reason for the service's conditions.
+pub async fn obtain_one(
+    model: Wanted<'_>,
+    mounted: Option<&Path>,
+    options: &ServeOptions,
+) -> Result<Fetched, StartError> {
+    if model.files.is_empty() == model.uri.as_str().ends_with('/') {
+        return Err(invalid("a uri that ends in / is a folder and needs files; any other is one file and takes none"));
     }
-    let wanted = model.sha256.as_ref().map(millrace_crds::Sha256::as_str);
-    if let Some(path) = &options.model_file {
-        let digest = verify::digest_of(path).map_err(|error| {
-            StartError::new(reason::FETCH_FAILED, format!("the model's file can't be read: {error}"))
-        })?;
-        verify::compare(&digest, wanted)?;
-        return checked(Fetched { path: path.clone(), digest, scratch: None });
+    if let Some(path) = mounted {
+        return checked(mounted_model(model, path)?);
     }
     let source = Source::resolve(model.uri.as_str(), &source::read_stores(options.stores.as_deref())?)?;
     let (folder, scratch) = match &options.cache_dir {
         Some(folder) => (folder.clone(), None),
         None => {
-            let scratch = tempfile::tempdir().map_err(|error| invalid(&format!("no folder for the model: {error}")))?;
+            let scratch = tempfile::tempdir().map_err(|error| invalid(format!("no folder for the model: {error}")))?;
             (scratch.path().to_owned(), Some(scratch))
         }
     };
-    std::fs::create_dir_all(&folder).map_err(|error| invalid(&format!("the cache can't be made: {error}")))?;
-    if let Some(path) = wanted.map(|digest| folder.join(format!("{digest}.onnx"))).filter(|path| path.exists())
-        && verify::digest_of(&path).is_ok_and(|digest| Some(digest.as_str()) == wanted)
-    {
-        tracing::info!("the model is in the cache");
-        return checked(Fetched { path, digest: wanted.unwrap_or_default().to_owned(), scratch });
+    std::fs::create_dir_all(&folder).map_err(|error| invalid(format!("the cache can't be made: {error}")))?;
+    let keys = || source::Keys::read(options.credentials.as_deref(), model.credentials);
+    if model.files.is_empty() {
+        let wanted = model.sha256.map(Sha256::as_str);
+        let cached = wanted.map(|digest| (folder.join(format!("{digest}.onnx")), digest.to_owned()));
+        let (path, digest) = match cached {
+            Some(found) if is_cached(&found.0, &found.1) => found,
+            _ => fetch::fetch(&source, &keys()?, &folder, wanted).await?,
+        };
+        return checked(Fetched { path, digest, files: Files::default(), scratch });
     }
-    let keys = source::Keys::read(options.credentials.as_deref(), model.credentials.as_ref())?;
-    let (path, digest) = fetch::fetch(&source, &keys, &folder, wanted).await?;
-    checked(Fetched { path, digest, scratch })
+    // Files lie as the manifest names them, for they may name each other; the folder is theirs alone.
+    let set = Files::new(PathBuf::new(), model.files)?.digest();
+    let folder = folder.join(format!("set-{set}"));
+    let files = Files::new(folder.clone(), model.files)?;
+    for file in model.files {
+        let path = folder.join(file.path.as_str());
+        if !is_cached(&path, file.sha256.as_str()) {
+            fetch::fetch_to(&source.file(file.path.as_str()), &keys()?, &path, file.sha256.as_str())
+                .await
+                .map_err(|error| naming(file, error))?;
+        }
+    }
+    checked(Fetched { path: folder.join(model.files[0].path.as_str()), digest: set, files, scratch })
 }
 
-/// A model may not name files beside it: they would be read unverified.
+/// An error of one of several files says which.
+fn naming(file: &ModelFile, error: StartError) -> StartError {
+    StartError { message: format!("{}: {}", file.path, error.message), ..error }
+}
+
+fn is_cached(path: &Path, wanted: &str) -> bool {
+    let cached = path.exists() && verify::digest_of(path).is_ok_and(|digest| digest == wanted);
+    if cached {
+        tracing::info!(digest = wanted, "a file of the model is in the cache");
+    }
+    cached
+}
+
+/// A model that lies on this machine: its file; or for a model of several files their folder, or the first of them in it.
+fn mounted_model(model: Wanted<'_>, path: &Path) -> Result<Fetched, StartError> {
+    let unreadable = |error| StartError::new(reason::FETCH_FAILED, format!("the model's file can't be read: {error}"));
+    let Some(first) = model.files.first() else {
+        let digest = verify::digest_of(path).map_err(unreadable)?;
+        verify::compare(&digest, model.sha256.map(Sha256::as_str))?;
+        return Ok(Fetched { path: path.to_owned(), digest, files: Files::default(), scratch: None });
+    };
+    let folder = match path.to_str().and_then(|whole| whole.strip_suffix(first.path.as_str())) {
+        Some(folder) if !path.is_dir() => PathBuf::from(if folder.is_empty() { "." } else { folder }),
+        _ => path.to_owned(),
+    };
+    let files = Files::new(folder.clone(), model.files)?;
+    for file in model.files {
+        let path = files::check_beneath(&folder, file.path.as_str())?;
+        let digest = verify::digest_of(&path).map_err(unreadable).map_err(|error| naming(file, error))?;
+        verify::compare(&digest, Some(file.sha256.as_str())).map_err(|error| naming(file, error))?;
+    }
+    Ok(Fetched { path: folder.join(first.path.as_str()), digest: files.digest(), files, scratch: None })
+}
+
+/// A model may name other files only if the manifest does too: any other would be read unverified.
 fn checked(fetched: Fetched) -> Result<Fetched, StartError> {
-    if verify::names_external_data(&fetched.path).unwrap_or(false) {
-        return Err(StartError::new(
-            reason::MODEL_INVALID,
-            "the model keeps its weights in other files (external data); put them into the model's file",
-        ));
+    let refused = |message: String| Err(StartError::new(reason::MODEL_INVALID, message));
+    // What can't be walked isn't loaded: the engine's parser takes more, and might find names in it.
+    let Ok(tensors) = external::tensors(&fetched.path) else {
+        return refused("the file is no ONNX model that the engine can load: it doesn't read as one".to_owned());
+    };
+    let marks = verify::external_marks(&fetched.path).unwrap_or(usize::MAX);
+    if fetched.files.names().next().is_none() && !tensors.is_empty() {
+        return refused(
+            "the model keeps its weights in other files (external data): name them in model.files, or put them into the model's file"
+                .to_owned(),
+        );
+    }
+    if marks > tensors.len() {
+        return refused("the model names other files at a place where models have none".to_owned());
+    }
+    let beside = |name: &str| {
+        let own = fetched.files.names().next().and_then(|first| first.rsplit_once('/'));
+        own.map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"))
+    };
+    for tensor in &tensors {
+        let Some(path) = fetched.files.path(&beside(&tensor.location)).filter(|_| files::plain(&tensor.location))
+        else {
+            return refused(format!(
+                "the model keeps weights in the file {:?}, which isn't among model.files: add it with its digest",
+                tensor.location
+            ));
+        };
+        if !external::size(&path).is_ok_and(|size| external::within(tensor, size)) {
+            return refused(format!("the model names bytes of {:?} beyond its end", tensor.location));
+        }
     }
     Ok(fetched)
 }
 
-/// Runs the model on zeros, once for each bucket: the first run allocates and compiles.
+/// Runs the model on zeros, once for each bucket of rows and each length: the first run allocates and compiles.
+/// `lengths` are those that the pipeline gives the dimensions that are free besides the batch.
 ///
 /// # Errors
 /// The engine fails.
-pub fn warm_up(engine: &mut dyn Engine, buckets: &[usize]) -> Result<(), EngineError> {
+pub fn warm_up(engine: &mut dyn Engine, buckets: &[usize], lengths: &[usize]) -> Result<(), EngineError> {
     let signature = engine.signature().clone();
     let rows: Vec<usize> = if buckets.is_empty() || !signature.batches() { vec![1] } else { buckets.to_vec() };
-    // A dimension that is free besides the batch has no size that fits every model: such a model isn't run.
+    // A free dimension has no size that fits every model: without one from the pipeline, such a model isn't run.
     let free = |dims: &[i64]| dims.iter().skip(usize::from(signature.batches())).any(|&dim| dim < 0);
-    if signature.inputs.iter().any(|spec| free(&spec.shape)) {
+    let is_free = signature.inputs.iter().any(|spec| free(&spec.shape));
+    // Nor is one that takes texts: an empty one may be none of its categories.
+    if signature.inputs.iter().any(|spec| spec.datatype == Datatype::Bytes) {
         return Ok(());
     }
-    for rows in rows {
+    let lengths = if is_free { lengths } else { &[1] };
+    for (&rows, &length) in rows.iter().flat_map(|rows| lengths.iter().map(move |length| (rows, length))) {
         let inputs: Vec<Tensor> = signature
             .inputs
             .iter()
             .map(|spec| {
-                let shape: Vec<usize> = spec.shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(rows)).collect();
+                let size = |(at, &dim): (usize, &i64)| {
+                    usize::try_from(dim).unwrap_or(if at == 0 && signature.batches() { rows } else { length })
+                };
+                let shape: Vec<usize> = spec.shape.iter().enumerate().map(size).collect();
                 let mut data = spec.datatype.empty();
                 data.pad(shape::count(&shape).unwrap_or(0));
                 Tensor { name: spec.name.clone(), shape, data }

@@ -62,6 +62,12 @@ impl Source {
         })?;
         Ok(Self { scheme: kind, store: store.clone(), path: path.to_owned() })
     }
+
+    /// A file of a folder. Its path is made of plain names.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Self {
+        Self { path: format!("{}/{name}", self.path.trim_end_matches('/')), ..self.clone() }
+    }
 }
 
 /// Keys to a store.

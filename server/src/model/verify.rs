@@ -57,25 +57,25 @@ pub fn compare(have: &str, wanted: Option<&str>) -> Result<(), StartError> {
     }
 }
 
-/// Whether a model says that tensors lie in other files: the keys that ONNX gives such a tensor, as protobuf writes them.
+/// How often a model names a file for a tensor, by the bytes that protobuf usually writes for that, wherever they stand:
+/// a check on what was found by walking the model.
 ///
 /// # Errors
 /// The file can't be read.
-pub fn names_external_data(path: &Path) -> io::Result<bool> {
+pub fn external_marks(path: &Path) -> io::Result<usize> {
     // TensorProto.external_data (field 13) holds an entry whose key (field 1) is "location".
     const MARK: &[u8] = b"\x0a\x08location\x12";
     let mut file = File::open(path)?;
     let mut window: Vec<u8> = Vec::with_capacity((64 << 10) + MARK.len());
     let mut buffer = vec![0; 64 << 10];
+    let mut marks = 0;
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(false);
+            return Ok(marks);
         }
         window.extend_from_slice(&buffer[..read]);
-        if window.windows(MARK.len()).any(|part| part == MARK) {
-            return Ok(true);
-        }
+        marks += window.windows(MARK.len()).filter(|part| *part == MARK).count();
         window.drain(..window.len().saturating_sub(MARK.len() - 1));
     }
 }
@@ -93,11 +93,11 @@ mod tests {
         assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(compare(&digest, Some(&digest)).is_ok() && compare(&digest, None).is_ok());
         assert_eq!(compare(&digest, Some("00")).unwrap_err().reason, reason::DIGEST_MISMATCH);
-        assert!(!names_external_data(&path).unwrap());
+        assert_eq!(external_marks(&path).unwrap(), 0);
         let mut long = vec![b'x'; (64 << 10) - 4];
         long.extend_from_slice(b"\x0a\x08location\x12\x07../etc/");
         std::fs::write(&path, long).unwrap();
-        assert!(names_external_data(&path).unwrap(), "also over the edge of a block");
+        assert_eq!(external_marks(&path).unwrap(), 1, "also over the edge of a block");
         assert!(digest_of(folder.path()).is_err());
     }
 }

@@ -13,7 +13,12 @@ fn step(spec: &str, shapes: &[&[i64]]) -> Result<NonMaxStep, String> {
         .collect();
     let signature = Signature { inputs: Vec::new(), outputs };
     let scores = (shapes.len() > 1).then_some(1);
-    NonMaxStep::compile(&serde_json::from_str(spec).unwrap(), 0, scores, &Target { signature: &signature, max_rows: 1 })
+    NonMaxStep::compile(
+        &serde_json::from_str(spec).unwrap(),
+        0,
+        scores,
+        &Target { signature: &signature, max_rows: 1, files: &crate::model::files::Files::default() },
+    )
 }
 
 fn found(spec: &str, shapes: &[&[i64]], boxes: &[f32], scores: Option<&[f32]>) -> Vec<(String, f32, [f32; 4])> {

@@ -1,6 +1,7 @@
 //! Scores to named classes, and classes that aren't sure enough to their fall-backs.
 
-use super::Class;
+use super::{Class, value::Scores};
+use crate::model::files::Files;
 use millrace_crds as crds;
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,19 +15,27 @@ impl Classes {
     /// Checks labels against the number of scores.
     ///
     /// # Errors
-    /// A sentence: their number differs, or they are in a file.
-    pub fn check(labels: &crds::Labels, width: Option<i64>) -> Result<Labels, String> {
-        if labels.file.is_some() {
-            return Err("postprocess: labels.file is not supported yet: give labels.values".to_owned());
-        }
-        let count = labels.values.len();
+    /// A sentence: their number differs, or their file can't be had.
+    pub fn check(labels: &crds::Labels, width: Option<i64>, files: &Files) -> Result<Labels, String> {
+        let names = match &labels.file {
+            Some(file) => lines(file.as_str(), files).map_err(|error| format!("postprocess: labels.file: {error}"))?,
+            None => labels.values.iter().map(ToString::to_string).collect(),
+        };
+        let count = names.len();
         if let Some(width) = width.and_then(|width| usize::try_from(width).ok())
             && width != count
         {
             return Err(format!("postprocess has {count} labels; the model's output has {width} scores"));
         }
-        Ok(Labels(labels.values.iter().map(ToString::to_string).collect()))
+        Ok(Labels(names))
     }
+}
+
+/// One name a line; the last line may end or not.
+fn lines(file: &str, files: &Files) -> Result<Vec<String>, String> {
+    let text = String::from_utf8(files.read(file)?).map_err(|_| format!("the file {file} isn't UTF-8"))?;
+    let names: Vec<String> = text.lines().map(str::to_owned).collect();
+    if names.is_empty() { Err(format!("the file {file} holds no label")) } else { Ok(names) }
 }
 
 impl Labels {
@@ -38,6 +47,19 @@ impl Labels {
 
     fn class(&self, at: usize, score: f32) -> Class {
         Class { label: self.name(at), score }
+    }
+
+    /// The name of a class by its number; `None`: there is no such class.
+    #[must_use]
+    pub fn name(&self, class: f32) -> Option<String> {
+        self.0.iter().zip(0u16..).find(|(_, at)| f32::from(*at) == class).map(|(name, _)| name.clone())
+    }
+
+    /// Each score with the name of its class.
+    #[must_use]
+    pub fn all(&self, scores: &[f32]) -> Scores {
+        let named = scores.iter().enumerate().map(|(at, &score)| self.class(at, score));
+        Scores(named.map(|Class { label, score }| (label, score)).collect())
     }
 
     /// The class with the highest score, the first one of several; `None`: there is no score.

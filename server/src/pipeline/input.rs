@@ -1,6 +1,9 @@
 //! Input steps: a raw input to tensors. Which step begins decides what the input is.
 
-use super::{Prepared, Raw, Target, audio::AudioStep, bytes, image::ImageSteps, output::Start};
+use super::{
+    Prepared, Raw, Target, audio::AudioStep, bytes, image::ImageSteps, output::Start, records::RecordsInput,
+    text::TextInput,
+};
 use crate::error::Error;
 use millrace_crds::PreprocessStep;
 
@@ -12,6 +15,10 @@ pub enum Input {
     Image(ImageSteps),
     /// Audio.
     Audio(AudioStep),
+    /// Texts to tokens.
+    Text(Box<TextInput>),
+    /// Tables.
+    Records(RecordsInput),
 }
 
 impl Input {
@@ -26,6 +33,14 @@ impl Input {
                 alone("bytes", rest)?;
                 Self::Bytes(bytes::BytesStep::compile(spec, target.signature)?)
             }
+            PreprocessStep::Tokenize(spec) => {
+                alone("tokenize", rest)?;
+                Self::Text(Box::new(TextInput::compile(spec, target)?))
+            }
+            PreprocessStep::Records(spec) => {
+                alone("records", rest)?;
+                Self::Records(RecordsInput::compile(spec, target)?)
+            }
             PreprocessStep::DecodeImage(spec) => Self::Image(ImageSteps::compile(spec, rest, target)?),
             PreprocessStep::Audio(spec) => {
                 alone("audio", rest)?;
@@ -34,7 +49,6 @@ impl Input {
             PreprocessStep::Resize(_) | PreprocessStep::CentreCrop(_) | PreprocessStep::Normalize(_) => {
                 return Err(format!("preprocess: {} takes an image; decodeImage comes before it", name(first)));
             }
-            other => return Err(format!("preprocess: {} is not supported yet", name(other))),
         };
         Ok(Some(input))
     }
@@ -46,6 +60,8 @@ impl Input {
     pub fn prepare(&self, raw: &Raw) -> Result<Prepared, Error> {
         match self {
             Self::Bytes(step) => Ok(step.prepare(&raw.body)),
+            Self::Text(text) => text.prepare(raw).map(Prepared::Runs),
+            Self::Records(records) => records.prepare(&raw.body).map(Prepared::Runs),
             Self::Image(steps) => steps.prepare(&raw.body),
             Self::Audio(step) => step.prepare(&raw.body),
         }

@@ -7,8 +7,11 @@ pub mod classes;
 pub mod image;
 pub mod input;
 pub mod output;
+pub mod pool;
+pub mod records;
 pub mod run;
 pub mod scores;
+pub mod text;
 pub mod value;
 
 pub use run::{Batch, Note, Prepared, Raw, Row, Runs};
@@ -16,6 +19,7 @@ pub use value::{Class, Series, Value};
 
 use crate::{
     error::{Error, Kind, StartError},
+    model::files::Files,
     protocol::tensor::{Signature, Tensor},
 };
 use input::Input;
@@ -29,6 +33,8 @@ pub struct Target<'a> {
     pub signature: &'a Signature,
     /// Rows that one run takes at most.
     pub max_rows: usize,
+    /// The model's files, for steps that read one.
+    pub files: &'a Files,
 }
 
 /// A pipeline that fits its model.
@@ -50,7 +56,34 @@ impl Pipeline {
         let input = Input::compile(&spec.preprocess, target).map_err(mismatch)?;
         let output = Output::compile(&spec.postprocess, &input.as_ref().map(Input::start).unwrap_or_default(), target)
             .map_err(mismatch)?;
+        if output.pools() && !matches!(input, Some(Input::Text(_))) {
+            return Err(mismatch("postprocess: meanPool needs the tokens of tokenize in preprocess".to_owned()));
+        }
         Ok(Self { input, output })
+    }
+
+    /// Whether a body is read as JSON, given whether its content type is.
+    #[must_use]
+    pub fn reads_json(&self, json: bool) -> bool {
+        json || matches!(self.input, Some(Input::Records(_)))
+    }
+
+    /// The step that makes tokens, if the answer is the vector of a text: then OpenAI's clients can be served.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&text::TextInput> {
+        match &self.input {
+            Some(Input::Text(text)) if self.output.gives_vector() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Sizes of dimensions that are free besides the batch: each is run once before the server is ready.
+    #[must_use]
+    pub fn lengths(&self) -> &[usize] {
+        match &self.input {
+            Some(Input::Text(text)) => text.step.buckets(),
+            _ => &[],
+        }
     }
 
     /// Whether raw inputs can be processed.

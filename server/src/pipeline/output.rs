@@ -5,16 +5,17 @@ use super::{
     audio::speech::SpeechStep,
     boxes::NonMaxStep,
     classes::{Classes, Labels, ThresholdStep},
-    scores,
+    pool, scores,
 };
 use crate::{
     error::{Error, Kind},
+    model::files::Files,
     protocol::{
         data::Data,
         tensor::{Signature, Tensor, TensorSpec},
     },
 };
-use millrace_crds::{PostprocessStep, Token};
+use millrace_crds::{LabelMap, PostprocessStep, Token};
 use std::fmt;
 
 /// What a value is, for checks at load.
@@ -58,6 +59,7 @@ impl fmt::Display for Form {
 
 /// A step that was checked.
 enum Step {
+    MeanPool,
     Softmax,
     Sigmoid,
     L2Normalize,
@@ -67,6 +69,8 @@ enum Step {
     Regression(Option<String>),
     NonMax(NonMaxStep),
     Speech(SpeechStep),
+    Scores(Labels),
+    Name(Labels),
 }
 
 /// Output steps that fit the model.
@@ -74,6 +78,7 @@ pub struct Output {
     /// Which output tensor they begin with.
     tensor: usize,
     steps: Vec<Step>,
+    form: Form,
 }
 
 /// What the checks know when a step's turn comes.
@@ -82,7 +87,9 @@ struct Checked<'a> {
     signature: &'a Signature,
     start: &'a Start,
     first: bool,
+    files: &'a Files,
     tensor: Option<usize>,
+    pooled: bool,
     form: Form,
 }
 
@@ -93,7 +100,16 @@ impl Output {
     /// A sentence that names both sides.
     pub fn compile(steps: &[PostprocessStep], start: &Start, target: &Target<'_>) -> Result<Self, String> {
         let form = if start.series { Form::Series } else { Form::Vector };
-        let mut checked = Checked { target, signature: target.signature, start, first: true, tensor: None, form };
+        let mut checked = Checked {
+            target,
+            signature: target.signature,
+            files: target.files,
+            start,
+            first: true,
+            tensor: None,
+            pooled: false,
+            form,
+        };
         let steps: Result<Vec<Step>, String> = steps
             .iter()
             .map(|step| {
@@ -105,7 +121,19 @@ impl Output {
         if start.series && checked.tensor.is_none() {
             checked.tensor = Some(checked.find(None)?);
         }
-        Ok(Self { steps: steps?, tensor: checked.tensor.unwrap_or(0) })
+        Ok(Self { steps: steps?, tensor: checked.tensor.unwrap_or(0), form: checked.form })
+    }
+
+    /// Whether it begins with the mean over tokens.
+    #[must_use]
+    pub fn pools(&self) -> bool {
+        matches!(self.steps.first(), Some(Step::MeanPool))
+    }
+
+    /// Whether the answer is one vector for each item.
+    #[must_use]
+    pub fn gives_vector(&self) -> bool {
+        self.form == Form::Vector && !self.steps.is_empty()
     }
 
     /// The value of row `at` of `rows`.
@@ -127,6 +155,11 @@ impl Output {
                 .detections(&numbers(self.tensor)?, separate.as_deref(), geometry)
                 .map(Value::Boxes)
                 .ok_or_else(unfit);
+        }
+        if let [Step::MeanPool, rest @ ..] = self.steps.as_slice() {
+            let tensor = outputs.get(self.tensor).ok_or_else(unfit)?;
+            let pooled = Value::Vector(mean_pool(tensor, at, rows)?);
+            return rest.iter().try_fold(pooled, |value, step| step.apply(value));
         }
         self.steps.iter().try_fold(Value::Vector(numbers(self.tensor)?), |value, step| step.apply(value))
     }
@@ -169,6 +202,21 @@ fn row(tensor: &Tensor, at: usize, rows: usize) -> Result<Data, Error> {
     Ok(tensor.data.slice(at * size, (at + 1) * size))
 }
 
+/// The mean over the tokens of one row. Its numbers are many, so they aren't copied where they are floats already.
+fn mean_pool(tensor: &Tensor, at: usize, rows: &[Row]) -> Result<Vec<f32>, Error> {
+    let (Some(row), [batch, tokens, width]) = (rows.get(at), tensor.shape.as_slice()) else { return Err(unfit()) };
+    let Note::Tokens(span) = &row.note else { return Err(unfit()) };
+    let size = tokens * width;
+    if *batch != rows.len() || span.end > *tokens || tensor.data.len() != batch * size {
+        return Err(unfit());
+    }
+    let (from, to) = (at * size, (at + 1) * size);
+    Ok(match &tensor.data {
+        Data::Fp32(all) => pool::mean(&all[from..to], *width, span.clone()),
+        other => pool::mean(&scores::floats(&other.slice(from, to)).ok_or_else(unfit)?, *width, span.clone()),
+    })
+}
+
 impl Step {
     fn apply(&self, value: Value) -> Result<Value, Error> {
         Ok(match (self, value) {
@@ -185,6 +233,11 @@ impl Step {
                 Value::Number { value: *v.first().ok_or_else(unfit)?, unit: unit.clone() }
             }
             (Self::Speech(step), Value::Series(series)) => Value::Segments(step.segments(&series)),
+            (Self::Scores(labels), Value::Vector(v)) => Value::Scores(labels.all(&v)),
+            (Self::Name(labels), Value::Vector(v)) => {
+                let class = *v.first().ok_or_else(unfit)?;
+                Value::Label { label: labels.name(class).ok_or_else(unfit)? }
+            }
             _ => return Err(unfit()),
         })
     }
@@ -208,11 +261,11 @@ impl Checked<'_> {
             }
             PostprocessStep::Argmax(s) => {
                 let width = self.pass("argmax", Vector, Named, s.output.as_ref())?;
-                Step::Argmax(Classes::check(&s.labels, width)?)
+                Step::Argmax(Classes::check(&s.labels, width, self.files)?)
             }
             PostprocessStep::TopK(s) => {
                 let width = self.pass("topK", Vector, Named, s.output.as_ref())?;
-                Step::TopK(usize::try_from(s.k).unwrap_or(1), Classes::check(&s.labels, width)?)
+                Step::TopK(usize::try_from(s.k).unwrap_or(1), Classes::check(&s.labels, width, self.files)?)
             }
             PostprocessStep::Threshold(s) => {
                 self.pass("threshold", Named, Named, None)?;
@@ -222,7 +275,23 @@ impl Checked<'_> {
                 self.pass("regression", Vector, Number, s.output.as_ref())?;
                 Step::Regression(s.unit.as_ref().map(ToString::to_string))
             }
-            PostprocessStep::MeanPool(_) => return Err("postprocess: meanPool is not supported yet".to_owned()),
+            PostprocessStep::MeanPool(s) => {
+                if !self.first || self.form != Vector {
+                    return Err("postprocess: meanPool takes what the model gives: it is the first step".to_owned());
+                }
+                let found = self.find(s.output.as_ref().map(Token::as_str))?;
+                let spec = &self.signature.outputs[found];
+                if spec.shape.len() != 3 {
+                    return Err(format!(
+                        "postprocess: meanPool takes [batch, tokens, width]; the model gives {}",
+                        Signature::describe(std::slice::from_ref(spec))
+                    ));
+                }
+                self.tensor = Some(found);
+                self.pooled = true;
+                Step::MeanPool
+            }
+            PostprocessStep::LabelMap(s) => self.label_map(s)?,
             PostprocessStep::NonMaxSuppression(s) => {
                 if !self.first {
                     return Err(
@@ -240,6 +309,21 @@ impl Checked<'_> {
         })
     }
 
+    /// Scores with names; or the name of a class, where the model gives its number.
+    fn label_map(&mut self, spec: &LabelMap) -> Result<Step, String> {
+        let name = spec.output.as_ref().map(Token::as_str);
+        let classes = |one: &&TensorSpec| scores::whole(one.datatype) && name.is_none_or(|name| name == one.name);
+        let at = self.signature.outputs.iter().position(|one| classes(&one));
+        let alone = name.is_some() || self.signature.outputs.len() == 1;
+        if let (Some(at), None, true) = (at, self.tensor, alone) {
+            self.tensor = Some(at);
+            self.form = Form::Classes;
+            return Classes::check(&spec.labels, None, self.files).map(Step::Name);
+        }
+        let width = self.pass("labelMap", Form::Vector, Form::Classes, spec.output.as_ref())?;
+        Classes::check(&spec.labels, width, self.files).map(Step::Scores)
+    }
+
     /// A step takes one form and gives another. The first step on numbers settles which output is meant; gives the last
     /// dimension of that output.
     fn pass(&mut self, step: &str, takes: Form, gives: Form, output: Option<&Token>) -> Result<Option<i64>, String> {
@@ -253,6 +337,16 @@ impl Checked<'_> {
                 return Err("postprocess: its steps name different outputs".to_owned());
             }
             self.tensor = Some(found);
+        }
+        // Vectors of tokens or boxes aren't one vector: how many there are is known from the input alone.
+        let several = |spec: &TensorSpec| spec.shape.iter().skip(1).rev().skip(1).any(|&dim| dim < 0);
+        if let Some(spec) =
+            self.spec().filter(|spec| takes == Form::Vector && gives != Form::Boxes && !self.pooled && several(spec))
+        {
+            return Err(format!(
+                "postprocess: {step} takes a vector; the model gives {}: begin with meanPool",
+                Signature::describe(std::slice::from_ref(spec))
+            ));
         }
         Ok(self.spec().and_then(|spec| spec.shape.last().copied()))
     }

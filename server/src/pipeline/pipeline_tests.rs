@@ -21,7 +21,10 @@ const SPEC: &str = r#"{
       "fallback": {"label": "unknown", "groups": [{"label": "txt", "classes": ["b", "rest"]}]}}}]}"#;
 
 fn compile(json: &str, signature: &Signature) -> Result<Pipeline, StartError> {
-    Pipeline::compile(&serde_json::from_str(json).unwrap(), &Target { signature, max_rows: 8 })
+    Pipeline::compile(
+        &serde_json::from_str(json).unwrap(),
+        &Target { signature, max_rows: 8, files: &Files::default() },
+    )
 }
 
 fn pipeline() -> Pipeline {
@@ -91,7 +94,8 @@ fn pipelines_that_do_not_fit_name_both_sides() {
         (r#"{"preprocess": [{"decodeImage": {}}]}"#, "the model takes bytes INT32[-1, 8]"),
         (r#"{"preprocess": [{"resize": {"width": 2, "height": 2}}]}"#, "decodeImage comes before it"),
         (r#"{"postprocess": [{"speechSegments": {}}]}"#, "takes a series of frames"),
-        (r#"{"postprocess": [{"meanPool": {}}]}"#, "not supported yet"),
+        (r#"{"postprocess": [{"meanPool": {}}]}"#, "scores FP32[-1, 3]"),
+        (r#"{"postprocess": [{"labelMap": {"labels": {"file": "labels.txt"}}}]}"#, "labels.txt isn't there"),
     ] {
         let error = compile(json, &signature(&[-1, 8], 3)).err().unwrap();
         assert!(error.message.contains(say), "{}", error.message);
@@ -124,4 +128,51 @@ fn rows_of_a_batch_go_back_to_their_places() {
         .collect();
     assert_eq!(best, [false, false, true]);
     assert!(pipeline.finish(&rows[..2], &[output]).is_err(), "three rows for two");
+}
+
+#[test]
+fn scores_and_classes_get_their_names() {
+    let both = Signature {
+        outputs: vec![
+            TensorSpec { name: "label".into(), datatype: Datatype::Int64, shape: vec![-1] },
+            TensorSpec { name: "probabilities".into(), datatype: Datatype::Fp32, shape: vec![-1, 2] },
+        ],
+        ..signature(&[-1, 8], 2)
+    };
+    let rows: Vec<Row> = [0, 1].map(|at| Row { at, note: Note::None }).to_vec();
+    let outputs = [
+        Tensor { name: "label".into(), shape: vec![2], data: Data::Int64(vec![1, 0]) },
+        Tensor { name: "probabilities".into(), shape: vec![2, 2], data: Data::Fp32(vec![0.25, 0.75, 1.0, 0.0]) },
+    ];
+    for (output, expected) in [
+        ("label", r#"[{"label":"spam"},{"label":"ham"}]"#),
+        ("probabilities", r#"[{"ham":0.25,"spam":0.75},{"ham":1.0,"spam":0.0}]"#),
+    ] {
+        let json = format!(
+            r#"{{"postprocess": [{{"labelMap": {{"output": "{output}", "labels": {{"values": ["ham", "spam"]}}}}}}]}}"#
+        );
+        let values = compile(&json, &both).unwrap().finish(&rows, &outputs).unwrap();
+        assert_eq!(serde_json::to_string(&Runs::gather(false, values)).unwrap(), expected);
+    }
+    for (json, say) in [
+        (r#"{"postprocess": [{"labelMap": {"labels": {"values": ["a", "b"]}}}]}"#, "names no output"),
+        (r#"{"postprocess": [{"labelMap": {"output": "probabilities", "labels": {"values": ["a"]}}}]}"#, "1 labels"),
+        (r#"{"postprocess": [{"softmax": {"output": "label"}}]}"#, "takes numbers"),
+    ] {
+        let error = compile(json, &both).err().unwrap();
+        assert!(error.message.contains(say), "{}", error.message);
+    }
+    let class = [Tensor { name: "label".into(), shape: vec![1], data: Data::Int64(vec![2]) }];
+    let json = r#"{"postprocess": [{"labelMap": {"output": "label", "labels": {"values": ["ham", "spam"]}}}]}"#;
+    assert!(compile(json, &both).unwrap().finish(&rows[..1], &class).is_err(), "there is no class 2");
+}
+
+#[test]
+fn vectors_of_tokens_are_no_vector() {
+    let mut tokens = signature(&[-1, 8], 4);
+    tokens.outputs[0].shape = vec![-1, -1, 4];
+    let error = compile(r#"{"postprocess": [{"l2Normalize": {}}]}"#, &tokens).err().unwrap();
+    assert!(error.message.contains("begin with meanPool"), "{}", error.message);
+    let error = compile(r#"{"postprocess": [{"meanPool": {}}]}"#, &tokens).err().unwrap();
+    assert!(error.message.contains("needs the tokens of tokenize"), "{}", error.message);
 }

@@ -3,6 +3,7 @@
 use super::{Value, audio::Sequence, image::Geometry};
 use crate::protocol::tensor::Tensor;
 use bytes::Bytes;
+use std::{ops::Range, time::Instant};
 
 /// A raw input as it came.
 #[derive(Clone, Debug, Default)]
@@ -11,11 +12,13 @@ pub struct Raw {
     pub body: Bytes,
     /// Whether its content type is JSON.
     pub json: bool,
+    /// When its answer is of no use any more: long work looks at it now and then.
+    pub deadline: Option<Instant>,
 }
 
 impl<B: Into<Bytes>> From<B> for Raw {
     fn from(body: B) -> Self {
-        Self { body: body.into(), json: false }
+        Self { body: body.into(), ..Self::default() }
     }
 }
 
@@ -65,6 +68,8 @@ pub enum Note {
     None,
     /// How the image that was sent became the model's.
     Image(Geometry),
+    /// Where the tokens of a text are; the rest is padding.
+    Tokens(Range<usize>),
 }
 
 impl Runs {

@@ -8,7 +8,13 @@ pub fn numeric(datatype: Datatype) -> bool {
     matches!(datatype, Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64)
 }
 
-/// The numbers as 32-bit floats.
+/// Whether it holds whole numbers, such as classes.
+#[must_use]
+pub fn whole(datatype: Datatype) -> bool {
+    matches!(datatype, Datatype::Int32 | Datatype::Int64)
+}
+
+/// The numbers as 32-bit floats. Whole ones are classes here, and far below where floats have gaps.
 #[must_use]
 pub fn floats(data: &Data) -> Option<Vec<f32>> {
     Some(match data {
@@ -17,6 +23,10 @@ pub fn floats(data: &Data) -> Option<Vec<f32>> {
         Data::Bf16(v) => v.iter().map(|x| x.to_f32()).collect(),
         #[allow(clippy::cast_possible_truncation)]
         Data::Fp64(v) => v.iter().map(|&x| x as f32).collect(),
+        #[allow(clippy::cast_precision_loss)]
+        Data::Int64(v) => v.iter().map(|&x| x as f32).collect(),
+        #[allow(clippy::cast_precision_loss)]
+        Data::Int32(v) => v.iter().map(|&x| x as f32).collect(),
         _ => return None,
     })
 }

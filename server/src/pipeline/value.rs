@@ -1,6 +1,6 @@
 //! What output steps pass on, and what is answered in the end.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A value of the pipeline; its JSON is the answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +26,13 @@ pub enum Value {
     Series(Series),
     /// Stretches of audio, in order.
     Segments(Vec<Segment>),
+    /// A class without a score.
+    Label {
+        /// Its name.
+        label: String,
+    },
+    /// Scores by the names of their classes, in the model's order.
+    Scores(Scores),
     /// One value for each item of a request that held several.
     List(Vec<Value>),
 }
@@ -84,5 +91,15 @@ impl Serialize for Series {
         object.serialize_field("frameSeconds", &seconds)?;
         object.serialize_field("scores", &self.scores)?;
         object.end()
+    }
+}
+
+/// Scores by name: an object in JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores(pub Vec<(String, f32)>);
+
+impl Serialize for Scores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, score)| (name, score)))
     }
 }

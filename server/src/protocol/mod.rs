@@ -1,7 +1,9 @@
 //! Wire to tensors and back: pure, shared by HTTP and gRPC.
 
 pub mod data;
+pub mod embeddings;
 pub mod json_data;
+pub mod json_depth;
 pub mod request;
 pub mod response;
 pub mod shape;

@@ -1,6 +1,8 @@
 //! A server in process with the fake engine, and small clients for it.
 #![allow(dead_code, missing_docs)]
 
+pub mod real;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
@@ -16,6 +18,7 @@ use millrace_server::{
     },
     grpc::proto::{self, grpc_inference_service_client::GrpcInferenceServiceClient},
     listen::{self, Wire},
+    model::Fetched,
     replica::Replica,
     serve,
 };
@@ -51,7 +54,12 @@ impl Serving {
         );
         let manifest = Manifest::from_yaml(&text).unwrap();
         let engines: Vec<Box<dyn Engine>> = vec![Box::new(FakeEngine::new(answers, gate))];
-        let (replica, _threads) = serve::build(&manifest, engines, "none", [Duration::ZERO; 2]).unwrap();
+        let (replica, _threads) = serve::build(&manifest, engines, &Fetched::nowhere(), [Duration::ZERO; 2]).unwrap();
+        Self::with(replica).await
+    }
+
+    /// Serves what was built already.
+    pub async fn with(replica: Arc<Replica>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ending) = watch::channel(false);
@@ -69,6 +77,14 @@ impl Serving {
     pub async fn post(&self, path: &str, body: &str) -> (u16, String) {
         let request = Request::post(format!("http://{}{path}", self.address));
         let (status, _, body) = send(self.address, request, Bytes::copy_from_slice(body.as_bytes())).await;
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Posts with a content type.
+    pub async fn post_as(&self, path: &str, content_type: &str, body: impl Into<Bytes>) -> (u16, String) {
+        let request =
+            Request::post(format!("http://{}{path}", self.address)).header(http::header::CONTENT_TYPE, content_type);
+        let (status, _, body) = send(self.address, request, body.into()).await;
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 

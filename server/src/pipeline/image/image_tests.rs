@@ -20,7 +20,7 @@ fn signature(datatype: Datatype, shape: &[i64]) -> Signature {
 fn compile(steps: &str, signature: &Signature) -> Result<ImageSteps, String> {
     let spec: Spec = serde_json::from_str(&format!(r#"{{"preprocess": {steps}}}"#)).unwrap();
     let Some((PreprocessStep::DecodeImage(decode), rest)) = spec.preprocess.split_first() else { panic!("{steps}") };
-    ImageSteps::compile(decode, rest, &Target { signature, max_rows: 8 })
+    ImageSteps::compile(decode, rest, &Target { signature, max_rows: 8, files: &crate::model::files::Files::default() })
 }
 
 /// A file of an image whose pixels differ from each other.
