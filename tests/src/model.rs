@@ -1,11 +1,13 @@
-//! The model that tests serve: Google's Magika, as its Python package ships it.
+//! The models that tests serve, and what their references answer.
 
 use crate::{Bed, python};
-use anyhow::Result;
-use serde_json::Value;
-use std::path::PathBuf;
+use anyhow::{Context, Result};
+use millrace_testbed::{exec, repository};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// The package's own answers (`{"label", "score"}`) for files, in order.
+/// Magika's own answers (`{"label", "score"}`) for files, in order.
 ///
 /// # Errors
 /// The package fails.
@@ -15,4 +17,25 @@ pub fn magika_answers(bed: &Bed, files: &[PathBuf]) -> Result<Vec<Value>> {
         Value::Array(answers) => Ok(answers),
         other => anyhow::bail!("the reference printed no list but {other}"),
     }
+}
+
+/// The reference's embeddings of texts, by the model and tokenizer in a folder.
+///
+/// # Errors
+/// The reference fails.
+pub fn minilm_embeddings(bed: &Bed, folder: &Path, texts: &[&str]) -> Result<Vec<Vec<f64>>> {
+    let mut command = Command::new(&bed.state.python);
+    command.arg(repository().join("tests/python/minilm_reference.py"));
+    command.arg(folder.join("model.onnx")).arg(folder.join("tokenizer.json")).arg("256");
+    let mut printed: Value = serde_json::from_str(&exec::output_with_input(&mut command, &json!(texts).to_string())?)?;
+    Ok(serde_json::from_value(printed["embeddings"].take())?)
+}
+
+/// SHA-256 of a file, as a manifest writes it.
+///
+/// # Errors
+/// The file can't be read.
+pub fn digest(file: &Path) -> Result<String> {
+    let printed = exec::output(Command::new("sha256sum").arg(file))?;
+    printed.split_whitespace().next().map(str::to_owned).context("sha256sum prints a digest first")
 }

@@ -2,7 +2,11 @@
 
 use crate::{Bed, Call, NAMESPACE};
 use anyhow::{Context, Result};
-use millrace_testbed::{tools::magika, wait_until};
+use millrace_testbed::{
+    Cache,
+    tools::{Models, magika},
+    wait_until,
+};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -34,6 +38,9 @@ impl Product {
     /// What helm or kubectl said.
     pub fn install(bed: &Bed) -> Result<Self> {
         bed.put("models", "magika/model.onnx", &magika(&bed.state.python)?)?;
+        for (key, file) in Models::of(&Cache::open()?)?.files() {
+            bed.put("models", key, &file)?;
+        }
         let installed = Instant::now();
         bed.helm(&helm_upgrade(bed, &[])?.iter().map(String::as_str).collect::<Vec<_>>())?;
         bed.apply(&Bed::example("pools.yaml")?)?;
