@@ -54,6 +54,8 @@ fn the_base_is_accepted() {
 #[case("/spec/audit", json!({"payloads": "Full"}), "audit needs a sink")]
 #[case("/spec/pipeline", json!({"postprocess": [{"argmax": {"labels": {}}}]}), "give values or file")]
 #[case("/spec/pipeline", json!({"preprocess": [{"audio": {"sampleRate": 16000, "state": [{"input": "a", "output": "b"}]}}]}), "give frame")]
+#[case("/spec/pipeline", json!({"preprocess": [{"records": {"columns": [{"name": "a", "missing": 0, "missingAsNaN": true}]}}]}), "give missing or missingAsNaN")]
+#[case("/spec/pipeline", json!({"preprocess": [{"records": {"columns": [{"name": "a", "unknown": 0}]}}]}), "unknown is for columns with categories")]
 #[case("/metadata/name", json!("n".repeat(41)), "at most 40 characters")]
 fn a_contradiction_is_refused_with_the_way_out(#[case] path: &str, #[case] value: Value, #[case] message: &str) {
     let found = check(path, value);
