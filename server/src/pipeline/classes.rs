@@ -51,7 +51,7 @@ impl Labels {
 
     /// The name of a class by its number; `None`: there is no such class.
     #[must_use]
-    pub fn name(&self, class: f32) -> Option<String> {
+    pub fn named(&self, class: f32) -> Option<String> {
         self.0.iter().zip(0u16..).find(|(_, at)| f32::from(*at) == class).map(|(name, _)| name.clone())
     }
 

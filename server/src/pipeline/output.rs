@@ -236,7 +236,7 @@ impl Step {
             (Self::Scores(labels), Value::Vector(v)) => Value::Scores(labels.all(&v)),
             (Self::Name(labels), Value::Vector(v)) => {
                 let class = *v.first().ok_or_else(unfit)?;
-                Value::Label { label: labels.name(class).ok_or_else(unfit)? }
+                Value::Label { label: labels.named(class).ok_or_else(unfit)? }
             }
             _ => return Err(unfit()),
         })
