@@ -49,8 +49,8 @@ impl Rival {
     }
 }
 
-const TARGETS: [f64; 8] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-const FLOORS: [u32; 4] = [1, 2, 4, 8];
+const TARGETS: [f64; 6] = [0.4, 0.5, 0.6, 0.7, 0.85, 1.0];
+const FLOORS: [u32; 3] = [1, 3, 6];
 
 /// All settings that are tried, for all rivals.
 #[must_use]
@@ -66,7 +66,7 @@ pub fn grid() -> Vec<Rival> {
                 all.push(Rival::Keda(keda::Settings { target, activation, cooldown, window, stabilization, min }));
             }
         }
-        for stable in [30.0, 60.0, 180.0, 600.0] {
+        for stable in [60.0, 180.0, 600.0] {
             for panic in [2.0, 10.0] {
                 for delay in [0.0, 300.0] {
                     for min in [1, 4] {
@@ -78,7 +78,7 @@ pub fn grid() -> Vec<Rival> {
     }
     for saturated in [0.5, 0.65, 0.8, 0.9] {
         for spare in [0.1, 0.2, 0.3] {
-            for interval in [15.0, 30.0, 60.0] {
+            for interval in [15.0, 60.0] {
                 for min in [1, 4] {
                     all.push(Rival::Saturation(saturation::Settings { saturated, queue: 5.0, spare, interval, min }));
                 }

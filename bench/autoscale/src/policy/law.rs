@@ -5,6 +5,7 @@
 use super::Policy;
 use super::faults::Faults;
 use crate::ledger::Ledger;
+use crate::queue::ServerView;
 use crate::random::Random;
 use crate::world::{Live, Scene, ServiceSetup, Setup};
 use millrace_crds::report::LATENCY_BOUNDS;
@@ -34,6 +35,9 @@ pub struct Law {
     slots: Vec<Vec<Slot>>,
     faults: Faults,
     servers_at: f64,
+    /// Ready servers by service, and how many there are.
+    ready: Vec<BTreeSet<Reporter>>,
+    ready_count: u32,
     random: Random,
     /// Decisions that changed something, with their reasons, if they are wanted.
     pub log: Option<Vec<(f64, String)>>,
@@ -75,6 +79,8 @@ impl Law {
             coming: VecDeque::new(),
             faults,
             servers_at: f64::NEG_INFINITY,
+            ready: vec![BTreeSet::new(); setup.services.len()],
+            ready_count: 0,
             random: Random::new(setup.seed, 0xfa),
             log: None,
         }
@@ -109,47 +115,39 @@ impl Law {
         }
     }
 
-    /// Takes in the servers' reports if it is time. Gives the ready servers of each service.
-    fn hear_servers(&mut self, now: f64, scene: &Scene<'_>) -> Vec<BTreeSet<Reporter>> {
+    /// Takes in the servers' reports if it is time.
+    fn hear_servers(&mut self, now: f64, scene: &Scene<'_>) {
         let due = now - self.servers_at >= SERVER_PERIOD;
-        if due {
-            self.servers_at = now;
+        let ready: u32 = scene.live.iter().map(crate::world::Live::ready).sum();
+        if !due && ready == self.ready_count {
+            return;
         }
-        let mut ready = vec![BTreeSet::new(); scene.live.len()];
+        self.ready_count = ready;
+        self.servers_at = if due { now } else { self.servers_at };
         for (index, live) in scene.live.iter().enumerate() {
-            let id = self.fleet.services[index].id.clone();
+            self.ready[index].clear();
+            let id = &self.fleet.services[index].id;
             let (state, faults, random) = (&mut self.state, &self.faults, &mut self.random);
             live.queue.servers(&mut |server| {
                 let pod = Reporter(format!("{index}-{}-{}", server.pool, server.pod));
                 if due && (faults.loss <= 0.0 || random.unit() >= faults.loss) {
-                    let batches = server.batches.iter().enumerate().filter(|(_, (count, _))| *count > 0);
-                    let batches = batches.map(|(size, (count, seconds))| BatchSample {
-                        size: size as u64 + 1,
-                        count: *count,
-                        seconds: *seconds,
-                    });
-                    let mut sample = ServerSample {
-                        started_at: server.started_at,
-                        queue_depth: server.depth,
-                        batches: batches.collect(),
-                    };
+                    let mut sample = written(&server);
                     faults.bend_server(&mut sample, random);
                     let accelerator = scene.setup.pools[server.pool].accelerator.as_str().into();
                     let (service, revision) = (id.clone(), REVISION.into());
                     state.hear_server(now, &Replica { pod: pod.clone(), service, revision, accelerator }, &sample);
                 }
-                ready[index].insert(pod);
+                self.ready[index].insert(pod);
             });
         }
         if due {
-            let servers: BTreeSet<Reporter> = ready.iter().flatten().cloned().collect();
+            let servers: BTreeSet<Reporter> = self.ready.iter().flatten().cloned().collect();
             let services = self.fleet.services.iter().map(|service| service.id.clone()).collect();
             self.state.retain(&self.expected, &servers, &services);
         }
-        ready
     }
 
-    fn inform(&mut self, now: f64, scene: &Scene<'_>, ready: &[BTreeSet<Reporter>]) {
+    fn inform(&mut self, now: f64, scene: &Scene<'_>) {
         for (index, service) in self.fleet.services.iter_mut().enumerate() {
             count(service, &self.slots[index], &scene.live[index]);
             let memory = self.state.memory(&service.id);
@@ -157,7 +155,7 @@ impl Law {
             service.memory = memory.clone();
             let view = View {
                 gateways: &self.expected,
-                servers: &ready[index],
+                servers: &self.ready[index],
                 span: service.memory.hold_seconds(&service.plan, &service.replicas),
                 objective: service.plan.objective,
             };
@@ -170,12 +168,12 @@ impl Law {
 impl Policy for Law {
     fn decide(&mut self, now: f64, scene: &Scene<'_>, want: &mut [Vec<u32>]) {
         self.hear(now, scene);
-        let ready = self.hear_servers(now, scene);
+        self.hear_servers(now, scene);
         for (service, pool, seconds) in scene.started {
             let id = &self.fleet.services[*service].id;
             self.state.memory(id).note_start(&scene.setup.pools[*pool].name.as_str().into(), *seconds);
         }
-        self.inform(now, scene, &ready);
+        self.inform(now, scene);
         let decisions = decide(now, &self.fleet);
         for (index, decision) in decisions.iter().enumerate() {
             let service = &self.fleet.services[index];
@@ -236,6 +234,13 @@ fn count(service: &mut Service, slots: &[Slot], live: &Live) {
             count.terminating = seen.terminating;
         }
     }
+}
+
+/// What a server reports.
+fn written(server: &ServerView<'_>) -> ServerSample {
+    let sizes = (1_u64..).zip(server.batches).filter(|(_, (count, _))| *count > 0);
+    let batches = sizes.map(|(size, (count, seconds))| BatchSample { size, count: *count, seconds: *seconds });
+    ServerSample { started_at: server.started_at, queue_depth: server.depth, batches: batches.collect() }
 }
 
 /// What gateway `index` reports: its share of everything, each counter monotonic.
