@@ -5,6 +5,7 @@ pub mod cases;
 pub mod check;
 pub mod fleet;
 pub mod law;
+pub mod replay;
 pub mod scenarios;
 pub mod table;
 pub mod work;

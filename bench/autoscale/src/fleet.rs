@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use millrace_crds::report::LATENCY_BOUNDS;
 use millrace_scaler::{
     Bounds, Capacity, Count, Fleet, GatewaySample, Objective, Pool, PoolPlan, Reporter, Revisions, Service, ServiceId,
-    ServicePlan, ServiceSample, Slot, State, Strategy, Tenant, View, decide,
+    ServicePlan, ServiceSample, Slot, State, Strategy, Tenant, decide,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,8 @@ const TENANTS: usize = 50;
 /// 500 nodes of eight accelerators, in four pools.
 const POOLS: usize = 4;
 const ACCELERATORS: u64 = 4_000;
+/// The clock when it begins.
+const BEGIN: f64 = 1_780_000_000.0;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -29,13 +31,23 @@ pub struct Figures {
     pub inform_ms: f64,
     /// Milliseconds to take in the reports of all gateways.
     pub hear_ms: f64,
-    /// Resident MiB that the state takes, windows full.
+    /// Resident MiB that the state takes.
     pub state_mib: f64,
+    /// Milliseconds in which one service replays what is new in its history, mean.
+    pub rehearse_ms: f64,
+    /// Part of a core that this takes for all services, each once in a quarter of an hour.
+    pub rehearse_cores: f64,
     /// Resident MiB of the fleet as drawn up for one pass.
     pub fleet_mib: f64,
 }
 
-/// Hears `seconds` seconds of traffic of `services` services, and decides in each.
+/// Seconds between the reports of the past that is heard first, so that histories are filled, and its length.
+const COARSE: u32 = 60;
+const PAST: u32 = 7_200;
+/// A quarter of an hour: each service rehearses once in it.
+const PERIOD: f64 = 900.0;
+
+/// Hears two hours of reports by the minute and `seconds` by the second of `services` services; decides in each second.
 ///
 /// # Errors
 /// If the kernel doesn't tell the memory.
@@ -46,47 +58,61 @@ pub fn measure(services: usize, seconds: u32) -> Result<Figures> {
     let mut samples = samples(&fleet);
     let gateways: Vec<Reporter> = (0..GATEWAYS).map(|index| Reporter(format!("gateway-{index}"))).collect();
     let expected: BTreeSet<Reporter> = gateways.iter().cloned().collect();
-    let before = resident()?;
+    let (before, none) = (resident()?, BTreeSet::new());
     let mut state = State::new(&LATENCY_BOUNDS);
     let (mut hear, mut inform, mut decided) = (Vec::new(), Vec::new(), Vec::new());
-    for second in 0..seconds {
-        let now = 1_000.0 + f64::from(second);
+    let (mut rehearsed, mut rehearsing) = (0_usize, 0.0);
+    let past = (0..PAST).step_by(COARSE as usize);
+    for second in past.chain(PAST..PAST + seconds) {
+        let (now, coarse) = (BEGIN + f64::from(second), second < PAST);
         let began = Instant::now();
         for (gateway, sample) in gateways.iter().zip(&mut samples) {
-            for (index, service) in sample.services.iter_mut().enumerate() {
-                // One in ten is busy, the others are called now and then.
-                let calls =
-                    if index.is_multiple_of(10) { 20 } else { u64::from((index as u32 + second).is_multiple_of(97)) };
-                service.arrivals += calls;
-                service.latency[4] += calls;
-                service.in_flight = calls / 10;
-                service.idle_seconds = Some(if calls > 0 { 0.5 } else { 30.0 });
-            }
+            call(sample, second, if coarse { u64::from(COARSE) } else { 1 });
             state.hear_gateway(now, gateway, sample);
         }
         hear.push(milliseconds(began));
         let began = Instant::now();
-        let none = BTreeSet::new();
-        for service in &mut fleet.services {
-            let memory = state.memory(&service.id);
-            memory.observe(now, &service.plan, &service.replicas);
-            service.memory = memory.clone();
-            let span = service.memory.hold_seconds(&service.plan, &service.replicas);
-            let view = View { gateways: &expected, servers: &none, span, objective: service.plan.objective };
-            service.signals = state.signals(now, &service.id, view);
-            service.profiles = state.profiles(&service.id, &service.plan);
-        }
+        fleet.services.iter_mut().for_each(|service| state.inform(now, service, &expected, &none));
         inform.push(milliseconds(began));
+        let due = state.due(now, services.div_ceil(if coarse { 4 } else { 240 }));
         let began = Instant::now();
-        let decisions = decide(now, &fleet);
-        decided.push(milliseconds(began));
-        drop(decisions);
+        rehearsed += due.len();
+        let learned: Vec<_> = due.into_iter().map(millrace_scaler::Rehearsal::run).collect();
+        rehearsing += milliseconds(began);
+        learned.into_iter().for_each(|one| state.learn(one));
+        if !coarse {
+            let began = Instant::now();
+            let decisions = decide(now, &fleet);
+            decided.push(milliseconds(began));
+            drop(decisions);
+        }
     }
     let state_mib = resident()? - before;
-    let worst = decided.iter().copied().fold(0.0, f64::max);
-    let figures = [median(&mut decided), median(&mut inform), median(&mut hear)];
-    let [decide_ms, inform_ms, hear_ms] = figures;
-    Ok(Figures { services, decide_ms, decide_worst_ms: worst, inform_ms, hear_ms, state_mib, fleet_mib })
+    let decide_worst_ms = decided.iter().copied().fold(0.0, f64::max);
+    let rehearse_ms = rehearsing / rehearsed.max(1) as f64;
+    Ok(Figures {
+        services,
+        decide_ms: median(&mut decided),
+        decide_worst_ms,
+        inform_ms: median(&mut inform),
+        hear_ms: median(&mut hear),
+        state_mib,
+        rehearse_ms,
+        rehearse_cores: rehearse_ms / 1e3 * services as f64 / PERIOD,
+        fleet_mib,
+    })
+}
+
+/// One in ten services is busy, the others are called now and then.
+fn call(sample: &mut GatewaySample, second: u32, seconds: u64) {
+    for (index, service) in sample.services.iter_mut().enumerate() {
+        let busy = index.is_multiple_of(10);
+        let calls = if busy { 20 * seconds } else { u64::from((index as u32 + second).is_multiple_of(97)) };
+        service.arrivals += calls;
+        service.latency[4] += calls;
+        service.in_flight = u64::from(busy) * 2;
+        service.idle_seconds = Some(if calls > 0 { 0.5 } else { 30.0 });
+    }
 }
 
 fn fleet(services: usize) -> Fleet {
@@ -143,8 +169,11 @@ fn samples(fleet: &Fleet) -> Vec<GatewaySample> {
         latency: vec![0; LATENCY_BOUNDS.len() + 1],
         ..ServiceSample::default()
     };
-    let sample =
-        GatewaySample { started_at: 0.0, generation: 1, services: fleet.services.iter().map(service).collect() };
+    let sample = GatewaySample {
+        started_at: BEGIN - 3_600.0,
+        generation: 1,
+        services: fleet.services.iter().map(service).collect(),
+    };
     vec![sample; GATEWAYS]
 }
 

@@ -17,6 +17,7 @@ pub mod pods;
 pub mod policy;
 pub mod queue;
 pub mod random;
+pub mod replay;
 pub mod report;
 pub mod rival;
 pub mod scenario;

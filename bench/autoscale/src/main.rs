@@ -10,6 +10,9 @@ use std::time::Instant;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(file) = &arguments.replay {
+        return cli::replay::run(file);
+    }
     if let What::Fleet = arguments.what {
         return cli::fleet::run(&arguments);
     }

@@ -11,6 +11,7 @@ use millrace_autoscale::policy::kpa::{self, Kpa};
 use millrace_autoscale::policy::law::Law;
 use millrace_autoscale::policy::unit::Unit;
 use millrace_autoscale::queue::table::Table;
+use millrace_autoscale::replay::replay;
 use millrace_autoscale::trace::Trace;
 use millrace_autoscale::world::{Outcome, Policy, Scene, Setup, run};
 use std::sync::Arc;
@@ -67,7 +68,7 @@ fn watched(setup: &Setup, policy: impl Policy) -> Vec<u32> {
 #[test]
 fn no_request_is_lost() {
     for generator in [Generator::Flash, Generator::OnOff] {
-        let case = case(generator.trace(7_200, 120.0, 2), 30.0);
+        let case = case(generator.trace(2_400, 120.0, 2), 30.0);
         for events in [true, false] {
             let outcome = law(&case.setup(99.0, events), Faults::default());
             assert!(outcome.lost.abs() < 1e-3, "{generator:?} {events}: {}", outcome.lost);
@@ -78,7 +79,7 @@ fn no_request_is_lost() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let case = case(Generator::Bursty.trace(3_600, 100.0, 2), 15.0);
+    let case = case(Generator::Bursty.trace(1_200, 100.0, 2), 15.0);
     let one = |seed| {
         let mut setup = case.setup(99.0, true);
         setup.seed = seed;
@@ -167,7 +168,7 @@ fn kpa_goes_to_zero_and_is_woken_at_once() {
 
 #[test]
 fn the_law_never_asks_for_more_than_its_ceiling_under_any_fault() {
-    let case = case(Generator::Flash.trace(3_600, 200.0, 2), 15.0);
+    let case = case(Generator::Mmpp.trace(1_200, 200.0, 2), 15.0);
     for faults in [
         Faults { loss: 0.5, ..Faults::default() },
         Faults { nan: 0.3, ..Faults::default() },
@@ -178,4 +179,26 @@ fn the_law_never_asks_for_more_than_its_ceiling_under_any_fault() {
         let seen = watched(&setup, Law::new(&setup, faults));
         assert!(seen.iter().all(|replicas| (1..=6).contains(replicas)));
     }
+}
+
+#[test]
+fn a_recorded_run_is_decided_again_as_it_was() {
+    let case = case(Generator::Mmpp.trace(900, 200.0, 2), 15.0);
+    let setup = case.setup(99.0, false);
+    let mut law = Law::new(&setup, Faults::default()).recorded();
+    let _ = run(&setup, &mut law);
+    let mut passes = law.passes.unwrap();
+    let written = |passes: &[millrace_scaler::Record]| {
+        passes.iter().map(|pass| serde_json::to_string(pass).unwrap() + "\n").collect::<String>()
+    };
+    let again = replay(written(&passes).as_bytes()).unwrap();
+    assert!(again.passes >= 900 && again.differences.is_empty(), "{:?}", again.differences.first());
+    // Had it seen twenty times the load, it would have decided differently.
+    for pass in &mut passes {
+        if let Some(signals) = &mut pass.fleet.services[0].signals {
+            signals.arrivals_short *= 20.0;
+            signals.arrivals_long *= 20.0;
+        }
+    }
+    assert!(!replay(written(&passes).as_bytes()).unwrap().differences.is_empty());
 }

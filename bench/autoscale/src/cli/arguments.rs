@@ -78,6 +78,12 @@ pub struct Arguments {
     /// law: print decisions
     #[arg(long)]
     pub decisions: bool,
+    /// law: record every pass, one line of JSON each, as the operator does with --record-decisions
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Decide again what was recorded, and show what comes out differently
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
     /// rare: models; fleet: services
     #[arg(long)]
     pub count: Option<usize>,

@@ -7,7 +7,10 @@ use millrace_autoscale::case::Case;
 use millrace_autoscale::policy::faults::Faults;
 use millrace_autoscale::policy::law::Law;
 use millrace_autoscale::world::run as simulate;
+use millrace_scaler::Record;
 use std::fmt::Write;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 /// Runs the law, and prints.
@@ -28,7 +31,13 @@ fn one(arguments: &Arguments, case: &Case) -> Result<String> {
     setup.series = arguments.pictures.is_some();
     let began = Instant::now();
     let mut law = Law::new(&setup, Faults::default()).logged();
+    if arguments.record.is_some() {
+        law = law.recorded();
+    }
     let outcome = simulate(&setup, &mut law);
+    if let (Some(file), Some(passes)) = (&arguments.record, &law.passes) {
+        append(file, passes)?;
+    }
     let title = format!("{} {} {} s", case.trace.name, case.model.name, case.start.mean);
     if let (Some(folder), Some(series)) = (&arguments.pictures, &outcome.series) {
         std::fs::write(folder.join(format!("{}.svg", title.replace(' ', "-"))), series.svg(&title))?;
@@ -46,4 +55,14 @@ fn one(arguments: &Arguments, case: &Case) -> Result<String> {
         }
     }
     Ok(line)
+}
+
+fn append(file: &Path, passes: &[Record]) -> Result<()> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
+    let mut file = std::io::BufWriter::new(file);
+    for pass in passes {
+        serde_json::to_writer(&mut file, pass)?;
+        file.write_all(b"\n")?;
+    }
+    Ok(file.flush()?)
 }

@@ -10,9 +10,9 @@ use crate::random::Random;
 use crate::world::{Live, Scene, ServiceSetup, Setup};
 use millrace_crds::report::LATENCY_BOUNDS;
 use millrace_scaler::{
-    BatchSample, Bounds, Capacity, Count, Fleet, GatewaySample, Objective, Outcome, Pool, PoolPlan, Replica, Reporter,
-    Revision, Revisions, ServerSample, Service, ServiceId, ServicePlan, ServiceSample, Slot, State, Strategy, Tenant,
-    View, decide,
+    BatchSample, Bounds, Capacity, Count, Fleet, GatewaySample, Objective, Outcome, Pool, PoolPlan, Record, Replica,
+    Reporter, Revision, Revisions, ServerSample, Service, ServiceId, ServicePlan, ServiceSample, Slot, State, Strategy,
+    Tenant, decide,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,6 +20,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const GATEWAYS: usize = 2;
 /// Seconds between a server's reports.
 const SERVER_PERIOD: f64 = 2.0;
+/// Turns in which all services rehearse, as in the operator.
+const REHEARSALS: usize = 240;
+/// The law's clock when a run begins: it takes times for seconds since 1970.
+const EPOCH: f64 = 1_780_000_000.0;
 const REVISION: &str = "r1";
 const TENANT: &str = "t";
 
@@ -41,6 +45,8 @@ pub struct Law {
     random: Random,
     /// Decisions that changed something, with their reasons, if they are wanted.
     pub log: Option<Vec<(f64, String)>>,
+    /// Passes with all that they rested on, if they are wanted.
+    pub passes: Option<Vec<Record>>,
 }
 
 impl Law {
@@ -54,8 +60,11 @@ impl Law {
             latency: vec![0; LATENCY_BOUNDS.len() + 1],
             ..ServiceSample::default()
         };
-        let samples =
-            GatewaySample { started_at: -3_600.0, generation: 1, services: services.iter().map(sample).collect() };
+        let samples = GatewaySample {
+            started_at: EPOCH - 3_600.0,
+            generation: 1,
+            services: services.iter().map(sample).collect(),
+        };
         let slots = |service: &Service| {
             service.plan.pools.iter().map(|pool| Slot::new(&Revision::from(REVISION), &pool.name)).collect()
         };
@@ -83,6 +92,7 @@ impl Law {
             ready_count: 0,
             random: Random::new(setup.seed, 0xfa),
             log: None,
+            passes: None,
         }
     }
 
@@ -92,12 +102,18 @@ impl Law {
         Self { log: Some(Vec::new()), ..self }
     }
 
+    /// Keeps what each pass rested on.
+    #[must_use]
+    pub fn recorded(self) -> Self {
+        Self { passes: Some(Vec::new()), ..self }
+    }
+
     fn hear(&mut self, now: f64, scene: &Scene<'_>) {
         for index in 0..GATEWAYS {
             for (sample, live) in self.samples[index].services.iter_mut().zip(scene.live) {
-                report(sample, now, index, &live.ledger);
+                report(sample, now - EPOCH, index, &live.ledger);
             }
-            if !self.faults.heard(now, index, &mut self.random) {
+            if !self.faults.heard(now - EPOCH, index, &mut self.random) {
                 continue;
             }
             if self.faults == Faults::default() {
@@ -150,23 +166,14 @@ impl Law {
     fn inform(&mut self, now: f64, scene: &Scene<'_>) {
         for (index, service) in self.fleet.services.iter_mut().enumerate() {
             count(service, &self.slots[index], &scene.live[index]);
-            let memory = self.state.memory(&service.id);
-            memory.observe(now, &service.plan, &service.replicas);
-            service.memory = memory.clone();
-            let view = View {
-                gateways: &self.expected,
-                servers: &self.ready[index],
-                span: service.memory.hold_seconds(&service.plan, &service.replicas),
-                objective: service.plan.objective,
-            };
-            service.signals = self.state.signals(now, &service.id, view);
-            service.profiles = self.state.profiles(&service.id, &service.plan);
+            self.state.inform(now, service, &self.expected, &self.ready[index]);
         }
     }
 }
 
 impl Policy for Law {
-    fn decide(&mut self, now: f64, scene: &Scene<'_>, want: &mut [Vec<u32>]) {
+    fn decide(&mut self, at: f64, scene: &Scene<'_>, want: &mut [Vec<u32>]) {
+        let now = EPOCH + at;
         self.hear(now, scene);
         self.hear_servers(now, scene);
         for (service, pool, seconds) in scene.started {
@@ -175,6 +182,9 @@ impl Policy for Law {
         }
         self.inform(now, scene);
         let decisions = decide(now, &self.fleet);
+        if let Some(passes) = &mut self.passes {
+            passes.push(Record { now, fleet: self.fleet.clone(), decisions: decisions.clone() });
+        }
         for (index, decision) in decisions.iter().enumerate() {
             let service = &self.fleet.services[index];
             if let Outcome::To { replicas, reason } = &decision.outcome {
@@ -184,11 +194,12 @@ impl Policy for Law {
                     }
                 }
                 if let Some(log) = &mut self.log {
-                    log.push((now, format!("{}: {reason}", service.id)));
+                    log.push((at, format!("{}: {reason}", service.id)));
                 }
             }
             self.state.memory(&service.id).record(now, &service.replicas, decision);
         }
+        self.state.rehearse(now, self.state.remembered().div_ceil(REHEARSALS));
     }
 
     fn woken(&self) -> bool {
@@ -229,8 +240,10 @@ fn count(service: &mut Service, slots: &[Slot], live: &Live) {
         if let Some(count) = service.replicas.get_mut(slot) {
             count.desired = seen.desired;
             count.ready = seen.ready;
-            count.starting.clone_from(&seen.starting);
-            count.unschedulable.clone_from(&seen.refused);
+            count.starting.clear();
+            count.starting.extend(seen.starting.iter().map(|made| EPOCH + made));
+            count.unschedulable.clear();
+            count.unschedulable.extend(seen.refused.iter().map(|since| EPOCH + since));
             count.terminating = seen.terminating;
         }
     }
@@ -240,7 +253,7 @@ fn count(service: &mut Service, slots: &[Slot], live: &Live) {
 fn written(server: &ServerView<'_>) -> ServerSample {
     let sizes = (1_u64..).zip(server.batches).filter(|(_, (count, _))| *count > 0);
     let batches = sizes.map(|(size, (count, seconds))| BatchSample { size, count: *count, seconds: *seconds });
-    ServerSample { started_at: server.started_at, queue_depth: server.depth, batches: batches.collect() }
+    ServerSample { started_at: EPOCH + server.started_at, queue_depth: server.depth, batches: batches.collect() }
 }
 
 /// What gateway `index` reports: its share of everything, each counter monotonic.
