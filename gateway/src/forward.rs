@@ -3,18 +3,17 @@
 
 use crate::admit::Admitted;
 use crate::body::{Attempt, Fault, Upload};
-use crate::deadline;
 use crate::fleet::{Replica, Service};
 use crate::front::Gateway;
 use crate::hold::Ticket;
 use crate::inputs::ServiceId;
 use crate::pick;
-use crate::policy::NOT_ADMITTED;
 use crate::respond::{Protocol, Refusal};
 use crate::upstream::Lease;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
+use millrace_hop::{NOT_ADMITTED, deadline};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -4,14 +4,13 @@
 use crate::respond::Refusal;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Version};
+use millrace_hop::NOT_ADMITTED;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names a request in logs and in answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// A server's word that it never took the request in.
-pub const NOT_ADMITTED: HeaderName = HeaderName::from_static("x-not-admitted");
 
 /// Between two neighbours only.
 const HOP_BY_HOP: [HeaderName; 9] = [

@@ -3,13 +3,12 @@
 
 use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -43,12 +42,7 @@ impl Identity {
     /// If the PEM can't be read or the key isn't the certificate's.
     pub fn client(&self) -> anyhow::Result<Arc<ClientConfig>> {
         let (chain, key) = pair(self.cert.as_bytes(), self.key.as_bytes())?;
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(PodServer(provider)))
-            .with_client_auth_cert(chain, key)
+        let mut config = millrace_hop::caller::client(chain, key)
             .context("the gateway's certificate and key don't belong together")?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
@@ -81,49 +75,6 @@ fn pair(cert: &[u8], key: &[u8]) -> anyhow::Result<(Vec<CertificateDer<'static>>
         CertificateDer::pem_slice_iter(cert).collect::<Result<_, _>>().context("read the certificate")?;
     ensure!(!chain.is_empty(), "there is no certificate in the PEM");
     Ok((chain, PrivateKeyDer::from_pem_slice(key).context("read the private key")?))
-}
-
-/// Takes any certificate of a server and checks that the server holds its key.
-///
-/// Servers make their own key at start, so that no secret is written into a tenant's namespace; nothing could sign it.
-/// Which pod answers is known by its address, which comes from the API server; the handshake's signature (checked below)
-/// keeps a recorded handshake from being played again. The server checks us: only the gateway's certificate is let in.
-#[derive(Debug)]
-struct PodServer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for PodServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// The certificate that tenants see.

@@ -115,7 +115,8 @@ impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
         let mut status = tonic::Status::new(error.code(), error.message);
         if error.not_admitted {
-            status.metadata_mut().insert("x-not-admitted", tonic::metadata::MetadataValue::from_static("1"));
+            let said = http::HeaderMap::from_iter([(millrace_hop::NOT_ADMITTED, millrace_hop::YES)]);
+            *status.metadata_mut() = tonic::metadata::MetadataMap::from_headers(said);
         }
         status
     }

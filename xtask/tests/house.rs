@@ -67,6 +67,8 @@ fn the_resources_depend_on_nothing_of_ours_and_the_scaler_is_pure() {
         links(package, features).into_iter().filter(|name| name.starts_with("millrace-") && name != package).collect()
     };
     assert_eq!(ours("millrace-crds", &["--features", "resource"]), Vec::<String>::new());
+    assert_eq!(ours("millrace-hop", &["--features", "caller"]), ["millrace-crds"]);
+    assert!(!links("millrace-hop", &[]).contains(&"rustls".to_owned()), "the server's side calls nobody");
     let linked = links("millrace-scaler", &[]);
     for banned in ["kube", "tokio", "jiff"] {
         assert!(!linked.contains(&banned.to_owned()), "millrace-scaler links {banned}");
@@ -112,5 +114,24 @@ fn the_chart_installs_the_generated_definitions() {
         let copy = root().join("charts/millrace/files/crds").join(file.file_name().unwrap());
         let same = std::fs::read(&file).unwrap() == std::fs::read(&copy).unwrap_or_default();
         assert!(same, "{} is stale: run `cargo xtask generate`", copy.display());
+    }
+}
+
+/// A variable that no program reads looks like a setting and has no effect.
+#[test]
+fn each_variable_that_the_chart_sets_is_read() {
+    for program in ["operator", "gateway"] {
+        let chart = format!("charts/millrace/templates/{program}/deployment.yaml");
+        let text = std::fs::read_to_string(root().join(&chart)).unwrap();
+        let code: String = ["config.rs", "args.rs"]
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(root().join(program).join("src").join(file)).ok())
+            .collect();
+        let variables = text.lines().filter_map(|line| line.trim().strip_prefix("- name: "));
+        let variables: Vec<_> = variables.filter(|name| name.chars().all(|c| c == '_' || c.is_uppercase())).collect();
+        assert!(variables.contains(&"MILLRACE_LOG"), "{chart} is read wrongly: {variables:?}");
+        for name in variables {
+            assert!(code.contains(&format!("env = \"{name}\"")), "{chart} sets {name}, which no flag reads");
+        }
     }
 }

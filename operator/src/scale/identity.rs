@@ -1,11 +1,10 @@
 //! The operator's certificate, and whom it trusts.
 
 use anyhow::{Context, Result};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 
 /// A client certificate of the release's CA, ready for use.
@@ -13,7 +12,7 @@ use std::sync::Arc;
 pub struct Identity {
     /// For gateways: verified against the CA, by name.
     pub(super) gateways: Arc<ClientConfig>,
-    /// For model servers.
+    /// For model servers: known by their address.
     pub(super) servers: Arc<ClientConfig>,
 }
 
@@ -31,52 +30,12 @@ impl Identity {
         }
         let provider = Arc::new(ring::default_provider());
         let key = || PrivateKeyDer::from_pem_slice(key).context("tls.key is no PEM");
-        let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let gateways = builder()?.with_root_certificates(roots).with_client_auth_cert(chain.clone(), key()?)?;
-        let anyone = Arc::new(HoldsItsKey(provider.clone()));
-        let servers = builder()?.dangerous().with_custom_certificate_verifier(anyone);
-        let servers = servers.with_client_auth_cert(chain, key()?)?;
+        let gateways = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain.clone(), key()?)?;
+        // What servers report steers replicas within caps, and no secret is sent to them.
+        let servers = millrace_hop::caller::client(chain, key()?)?;
         Ok(Self { gateways: Arc::new(gateways), servers: Arc::new(servers) })
-    }
-}
-
-/// Accepts a server by the address it was reached at. A model server makes its key at start, and the key never leaves
-/// the pod: no certificate could name it. The pod's address comes from the API server; what the server reports steers
-/// replicas within caps, and no secret is sent to it. That the peer holds the key of its certificate is checked.
-#[derive(Debug)]
-struct HoldsItsKey(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for HoldsItsKey {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

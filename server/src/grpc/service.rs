@@ -20,15 +20,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
 
 /// The service.
 #[derive(Clone)]
 pub struct Grpc(pub Arc<Replica>);
-
-fn asked_timeout(metadata: &MetadataMap) -> Option<Duration> {
-    metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(convert::grpc_timeout)
-}
 
 fn least(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()
@@ -194,7 +190,7 @@ impl GrpcInferenceService for Grpc {
         &self,
         request: Request<proto::ModelInferRequest>,
     ) -> Result<Response<proto::ModelInferResponse>, Status> {
-        let timeout = asked_timeout(request.metadata());
+        let timeout = millrace_hop::deadline::asked(request.metadata().as_ref());
         Ok(Response::new(self.infer(request.into_inner(), timeout).await?))
     }
 
