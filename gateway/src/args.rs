@@ -105,8 +105,26 @@ pub struct ServeArgs {
     /// Longest time to finish what was let in.
     #[arg(long, env = "MILLRACE_DRAIN", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
+    /// What is logged: error, warn, info or debug, also by module, such as `info,millrace_gateway=debug`.
+    #[arg(long, env = "MILLRACE_LOG", default_value = "info")]
+    pub log: String,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     millrace_crds::Duration::from(text).to_std().ok_or_else(|| "write a time such as 500ms, 10s or 1m30s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_an_environment_variable_of_the_same_words() {
+        let command = ServeArgs::augment_args(clap::Command::new("serve"));
+        for flag in command.get_arguments() {
+            let (long, variable) = (flag.get_long().unwrap(), flag.get_env().and_then(|name| name.to_str()).unwrap());
+            let expected = format!("MILLRACE_{}", long.replace('-', "_").to_uppercase());
+            assert!(variable == expected || variable.starts_with("POD_"), "--{long}: {variable}");
+        }
+    }
 }

@@ -67,6 +67,9 @@ pub struct Flags {
     /// Reconciliations at the same time.
     #[arg(long, env = "MILLRACE_CONCURRENCY", default_value_t = 8)]
     pub concurrency: u16,
+    /// What is logged: error, warn, info or debug, also by module, such as `info,millrace_operator=debug`.
+    #[arg(long, env = "MILLRACE_LOG", default_value = "info")]
+    pub log: String,
     /// Name of this replica: the holder of the lease.
     #[arg(long, env = "POD_NAME", default_value = "millrace-operator")]
     pub pod_name: String,
@@ -139,4 +142,20 @@ fn parse_stores(text: &str) -> anyhow::Result<Vec<Store>> {
         return Ok(Vec::new());
     }
     serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!("the stores' file isn't a list of stores: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    #[test]
+    fn a_flag_is_an_environment_variable_of_the_same_words() {
+        let command = Flags::augment_args(clap::Command::new("run"));
+        for flag in command.get_arguments() {
+            let (long, variable) = (flag.get_long().unwrap(), flag.get_env().and_then(|name| name.to_str()));
+            let expected = format!("MILLRACE_{}", long.replace('-', "_").to_uppercase());
+            assert!(variable == Some(&expected) || variable == Some("POD_NAME"), "--{long}: {variable:?}");
+        }
+    }
 }

@@ -70,6 +70,9 @@ pub struct ServeOptions {
     /// Time for others to learn that this server ends, while it still answers.
     #[arg(long, env = "MILLRACE_DRAIN_DELAY", default_value = "2s", value_parser = duration)]
     pub drain_delay: Duration,
+    /// What is logged: error, warn, info or debug, also by module, such as `info,millrace_server=debug`.
+    #[arg(long, env = "MILLRACE_LOG", default_value = "info")]
+    pub log: String,
     /// Shape of the log.
     #[arg(long, env = "MILLRACE_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -87,4 +90,19 @@ pub fn ort_library(options: &ServeOptions) -> PathBuf {
         .ort_library
         .clone()
         .unwrap_or_else(|| if image.exists() { image } else { PathBuf::from("libonnxruntime.so") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    #[test]
+    fn a_flag_is_an_environment_variable_of_the_same_words() {
+        let command = ServeOptions::augment_args(clap::Command::new("serve"));
+        for flag in command.get_arguments() {
+            let (long, variable) = (flag.get_long().unwrap(), flag.get_env().and_then(|name| name.to_str()));
+            assert_eq!(variable, Some(&*format!("MILLRACE_{}", long.replace('-', "_").to_uppercase())), "--{long}");
+        }
+    }
 }

@@ -28,7 +28,13 @@ fn keep_one_heap() {
 fn main() -> ExitCode {
     keep_one_heap();
     let Asked::Serve(options) = Args::parse().command;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = match EnvFilter::try_new(&options.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("--log is no filter: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match options.log_format {
         LogFormat::Text => logger.init(),

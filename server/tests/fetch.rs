@@ -102,6 +102,7 @@ async fn private_addresses_need_the_platforms_word() {
             let folder = tempfile::tempdir().unwrap();
             let error = fetch::fetch(&source, &Keys::default(), folder.path(), None).await.unwrap_err();
             assert_eq!(error.reason, reason::FETCH_FAILED, "{error}");
+            assert!(error.message.starts_with(&format!("{scheme}://models/a/m.onnx can't")), "{error}");
         }
         assert!(asked.lock().unwrap().is_empty(), "nothing was even asked");
     }

@@ -33,7 +33,7 @@ fn a_wrong_digest() {
 #[test]
 fn a_file_that_is_not_in_the_store() {
     let uri = json!("s3://models/no/such.onnx");
-    refused("bad-path", &[("/spec/model/uri", uri)], "ModelVerified", &["FetchFailed"], "no/such.onnx");
+    refused("bad-path", &[("/spec/model/uri", uri)], "ModelVerified", &["FetchFailed"], "s3://models/no/such.onnx");
 }
 
 #[test]

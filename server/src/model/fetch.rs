@@ -75,8 +75,7 @@ pub async fn fetch_to(source: &Source, keys: &Keys, path: &Path, wanted: &str) -
 }
 
 fn failed(source: &Source, message: String) -> StartError {
-    let name = &source.store.name;
-    StartError::new(reason::FETCH_FAILED, format!("the model can't be fetched from the store {name}: {message}"))
+    StartError::new(reason::FETCH_FAILED, format!("{} can't be fetched: {message}", source.uri()))
 }
 
 /// A file has its name only once it is whole and verified.
@@ -219,7 +218,7 @@ async fn open_s3(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> Resu
     let path = object_store::path::Path::parse(&source.path).map_err(|error| Broken::Surely(text(&error)))?;
     let options = GetOptions { range: (from > 0).then_some(GetRange::Offset(from)), ..GetOptions::default() };
     let got = s3.get_opts(&path, options).await.map_err(|error| match error {
-        object_store::Error::NotFound { .. } => Broken::Surely(format!("there is no object {}", source.path)),
+        object_store::Error::NotFound { .. } => Broken::Surely("the store has no such object".to_owned()),
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             Broken::Surely("it refuses the credentials".to_owned())
         }

@@ -70,6 +70,18 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The uri, as the manifest has it.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::S3 => "s3",
+            Scheme::Https => "https",
+        };
+        format!("{scheme}://{}/{}", self.store.name, self.path)
+    }
+}
+
 /// Keys to a store.
 #[derive(Clone, Default)]
 pub struct Keys {
@@ -126,6 +138,7 @@ mod tests {
         ] {
             let found = Source::resolve(uri, &stores);
             assert_eq!(found.as_ref().map(|source| &*source.path).map_err(|error| error.reason), expected, "{uri}");
+            assert!(found.is_ok_and(|source| source.uri() == uri) || expected.is_err(), "{uri} is told otherwise");
         }
     }
 
