@@ -152,9 +152,13 @@ fn endpoints(inputs: &Inputs, id: &ServiceId, weights: &[(String, u32)]) -> Vec<
         .collect()
 }
 
-/// Why no replica will come without somebody's help: the spec isn't accepted, or the operator says that it is stuck.
+/// Why no replica will come without somebody's help: the spec isn't accepted, or the operator says that it is stuck, and
+/// there is no earlier revision that it can start instead.
 fn blocked(service: &ServiceInput) -> Option<String> {
     let find = |type_: &str| service.conditions.iter().find(|condition| condition.type_.as_str() == type_);
+    if find(conditions::ROUTES_READY).is_some_and(|routes| routes.status == ConditionStatus::True) {
+        return None;
+    }
     let refused = find(conditions::ACCEPTED).filter(|accepted| accepted.status == ConditionStatus::False);
     let stalled = find(conditions::STALLED).filter(|stalled| stalled.status == ConditionStatus::True);
     let cause = refused.or(stalled)?;

@@ -36,6 +36,14 @@ pub enum ApplyError {
         /// Its name.
         name: String,
     },
+    /// An object of that name belongs to a service of the same name that was deleted.
+    #[error("{kind} {name} of the deleted service of this name is still there: the cluster removes it")]
+    Former {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What an object of a kind needs so that it can be applied.
@@ -100,6 +108,9 @@ async fn write<K: Child>(client: &Client, object: K) -> Result<K, ApplyError> {
     let api = Api::<K>::namespaced(client.clone(), object.meta().namespace.as_deref().unwrap_or_default());
     let mut body = json(&object);
     if let Some(now) = api.get_opt(&name).await.map_err(failed)? {
+        if former(&now, &object) {
+            return Err(ApplyError::Former { kind: kind.clone(), name: name.clone() });
+        }
         if foreign(&now, &object) {
             return Err(ApplyError::Foreign { kind: kind.clone(), name: name.clone() });
         }
@@ -130,6 +141,13 @@ fn foreign<K: Resource>(live: &K, desired: &K) -> bool {
         Some(owner) => !ours(live, namespace, &owner.uid),
         None => live.labels().get(labels::MANAGED_BY).map(String::as_str) != Some(labels::MANAGER),
     }
+}
+
+/// Whether a live object was left by a service of the same name, which was deleted and made anew: no conflict, but a
+/// matter of waiting until the cluster has removed it.
+fn former<K: Resource>(live: &K, desired: &K) -> bool {
+    let Some(owner) = desired.owner_references().first() else { return false };
+    live.owner_references().iter().any(|old| old.kind == owner.kind && old.name == owner.name && old.uid != owner.uid)
 }
 
 /// Removes what the service owns and no longer wants.

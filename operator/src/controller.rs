@@ -6,10 +6,12 @@ use crate::config::Settings;
 use crate::index::{Guarded, Index};
 use crate::metrics::Metrics;
 use crate::observe::{Observed, observe};
-use crate::plan::{Plan, Problem, plan};
+use crate::plan::last_good::last_good;
+use crate::plan::{Plan, Problem, Refusal, plan};
 use crate::report;
 use crate::scale::{Plans, ScaleView};
 use crate::status::{self, Outcome, status};
+use crate::unreadable;
 use futures::{Stream, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -33,6 +35,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const RESYNC: Duration = Duration::from_secs(600);
 /// A pod that hangs is looked at again so soon.
 const HANGING: Duration = Duration::from_secs(3);
+/// What stands in the way and isn't ours is looked at again so soon: no watch of ours tells when it goes.
+const IN_THE_WAY: Duration = Duration::from_secs(15);
 
 /// What every reconciliation works with.
 pub struct Context {
@@ -94,7 +98,7 @@ pub async fn run(
 
 /// One look at one service.
 async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    let Ok(service) = &guard.0 else { return Ok(unreadable(&guard, &context)) };
+    let Ok(service) = &guard.0 else { return unreadable(&guard, &context).await };
     let (started, now) = (Instant::now(), Timestamp::now());
     let observed = observe(&context.client, &context.index, Arc::new(service.clone()), now)
         .await
@@ -105,16 +109,16 @@ async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     patch(&status, &observed, &context).await?;
     context.metrics.took(started.elapsed());
     context.metrics.reconciled("service", if done.is_ok() { "done" } else { "refused" });
-    Ok(next(&observed))
+    Ok(next(&observed, &done))
 }
 
-type Done = Result<(Plan, Objects<Applied>), Vec<Problem>>;
+type Done = Result<(Plan, Objects<Applied>), Refusal>;
 
 /// Builds and writes what is planned. What somebody else's object stands in the way of is a problem of the spec.
 async fn carry_out(planned: Result<Plan, Vec<Problem>>, observed: &Observed, context: &Context) -> Result<Done, Error> {
     let plan = match planned {
         Ok(plan) => plan,
-        Err(problems) => return Ok(Err(problems)),
+        Err(problems) => return Ok(Err(refuse(problems, observed, context))),
     };
     let objects = build(&plan, observed, &context.settings).map_err(Error::Build)?;
     match apply(&context.client, objects, observed).await {
@@ -123,17 +127,28 @@ async fn carry_out(planned: Result<Plan, Vec<Problem>>, observed: &Observed, con
             Ok(Ok((plan, applied)))
         }
         Err(foreign @ ApplyError::Foreign { .. }) if observed.service.metadata.deletion_timestamp.is_none() => {
-            Ok(Err(vec![Problem::new(ACCEPTED, reason::CONFLICT, foreign.to_string())]))
+            let problem = Problem::new(ACCEPTED, reason::CONFLICT, foreign.to_string());
+            Ok(Err(refuse(vec![problem], observed, context)))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Leaves what ran to the scaler, also after a restart: the plan of the last good revision takes the place of the spec's.
+fn refuse(problems: Vec<Problem>, observed: &Observed, context: &Context) -> Refusal {
+    let (service, last_good) = (id(&observed.service), last_good(observed, &context.settings));
+    match &last_good {
+        Some(plan) => context.plans.set(service, plan.clone()),
+        None => context.plans.remove(&service),
+    }
+    Refusal { problems, last_good }
 }
 
 fn tell(done: &Done, observed: &Observed, context: &Context, now: Timestamp) -> InferenceServiceStatus {
     let scale = context.view.get(&id(&observed.service));
     let outcome = match done {
         Ok((plan, applied)) => Outcome::Done(plan, applied),
-        Err(problems) => Outcome::Refused(problems),
+        Err(refusal) => Outcome::Refused(refusal),
     };
     let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     status(&outcome, &status::Context { observed, settings: &context.settings, scale: scale.as_ref(), now: &now })
@@ -159,25 +174,22 @@ async fn patch(status: &InferenceServiceStatus, observed: &Observed, context: &C
     Ok(())
 }
 
-/// A pod that hangs tells why only after a while, and by no change of its own.
-fn next(observed: &Observed) -> Action {
+/// A pod that hangs tells why only after a while, and by no change of its own; nor does what is somebody else's.
+fn next(observed: &Observed, done: &Done) -> Action {
+    if done.as_ref().is_err_and(|refusal| refusal.problems.iter().any(|problem| problem.reason == reason::CONFLICT)) {
+        return Action::requeue(IN_THE_WAY);
+    }
     if observed.pods.iter().any(|pod| pod.creating && !pod.terminating) {
         return Action::requeue(HANGING);
     }
     Action::requeue(RESYNC.mul_f64(1.0 + rand::random::<f64>() / 2.0))
 }
 
-/// A service that this release can't read: what runs goes on.
-fn unreadable(guard: &Guarded, context: &Context) -> Action {
-    let error = guard.0.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(
-        namespace = guard.namespace(),
-        name = guard.name_any(),
-        error,
-        "an InferenceService can't be read by this release"
-    );
+/// A service that this release can't read: what runs goes on, and the status says why nothing else happens.
+async fn unreadable(guard: &Guarded, context: &Context) -> Result<Action, Error> {
     context.metrics.reconciled("service", "refused");
-    Action::await_change()
+    let told = unreadable::tell(&context.client, &context.recorder, guard, Timestamp::now()).await;
+    told.map(|()| Action::await_change()).map_err(|error| Error::Status(Box::new(error)))
 }
 
 /// The wait after a failure: for this service alone, longer each time.

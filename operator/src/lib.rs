@@ -25,6 +25,9 @@ pub mod scale;
 pub mod status;
 pub mod statuses;
 pub mod tenant;
+pub mod unreadable;
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -76,6 +77,7 @@ pub async fn observe(
         .state_filter(|pod| {
             pod.meta().namespace.as_deref() == Some(namespace.as_str())
                 && pod.labels().get(labels::SERVICE) == Some(&name)
+                && !older(pod.meta(), service.meta())
         })
         .iter()
         .map(|pod| pods::view(pod))
@@ -105,6 +107,11 @@ pub async fn observe(
         ca: index.ca.load_full().map(|ca| (*ca).clone()),
         service,
     })
+}
+
+/// Whether a pod was made before the service: then it is of a deleted one of the same name, and says nothing of this one.
+fn older(pod: &ObjectMeta, service: &ObjectMeta) -> bool {
+    matches!((&pod.creation_timestamp, &service.creation_timestamp), (Some(pod), Some(service)) if pod < service)
 }
 
 fn owned<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>, namespace: &str, uid: &str) -> Vec<Arc<K>> {

@@ -8,7 +8,7 @@ mod tests;
 use crate::build::{Applied, Objects};
 use crate::config::Settings;
 use crate::observe::Observed;
-use crate::plan::{self, Plan, Problem};
+use crate::plan::{self, Plan, Refusal};
 use crate::scale::ScaleState;
 use cause::{Cause, bounded};
 use kube::ResourceExt;
@@ -18,7 +18,7 @@ use millrace_crds::{
 };
 use std::collections::BTreeMap;
 
-pub use conditions::settle;
+pub use conditions::{refused, settle};
 
 /// What became of a reconciliation.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub enum Outcome<'a> {
     /// It was carried out.
     Done(&'a Plan, &'a Objects<Applied>),
     /// It wasn't; what ran goes on.
-    Refused(&'a [Problem]),
+    Refused(&'a Refusal),
 }
 
 /// What status is made from, beside the outcome.

@@ -3,6 +3,7 @@
 use crate::apply::is_status;
 use crate::controller::Context;
 use crate::report;
+use crate::unreadable;
 use crate::{job, pool, tenant};
 use futures::{FutureExt, Stream, StreamExt, future};
 use k8s_openapi::jiff::Timestamp;
@@ -120,7 +121,11 @@ async fn one<K: Stated>(
 }
 
 async fn reconcile<K: Stated>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, kube::Error> {
-    let Ok(object) = &guard.0 else { return Ok(Action::await_change()) };
+    let Ok(object) = &guard.0 else {
+        context.metrics.reconciled(K::METRIC, "refused");
+        unreadable::tell(&context.client, &context.recorder, &*guard, Timestamp::now()).await?;
+        return Ok(Action::await_change());
+    };
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let status = object.compute(&context, &now);
     if object.current() == Some(&status) {

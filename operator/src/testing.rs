@@ -1,12 +1,24 @@
 //! What tests of several modules start from: a service that is fine, and a cluster that suits it.
 
+pub mod api;
+
 use crate::config::{Enforced, Settings};
+use crate::controller::Context;
+use crate::index::Index;
+use crate::metrics::Metrics;
 use crate::observe::{Observed, Owned};
 use crate::plan::{Plan, plan};
+use crate::scale::{Plans, ScaleView};
+use api::Server;
+use arc_swap::ArcSwapOption;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, Store as Reflected};
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
 use millrace_crds::store::Store;
 use millrace_crds::{AcceleratorPool, InferenceService, Tenant};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A service with `patch` merged into its spec.
 pub fn service(patch: Value) -> InferenceService {
@@ -102,4 +114,54 @@ pub fn observed(service: InferenceService) -> Observed {
 /// The plan for a service with `patch`.
 pub fn plan_of(patch: Value) -> Plan {
     plan(&observed(service(patch)), &settings()).unwrap()
+}
+
+/// What a reconciliation works with: `server`, and an index that holds what `observed` does (pods aside).
+pub fn context(server: &Arc<Server>, observed: &Observed) -> Context {
+    fn store<K>(objects: &[Arc<K>]) -> Reflected<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let (reader, mut writer) = reflector::store();
+        objects.iter().for_each(|object| writer.apply_watcher_event(&Event::Apply((**object).clone())));
+        reader
+    }
+    let owned = &observed.owned;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": observed.service.namespace(), "labels": observed.namespace_labels}});
+    let index = Index {
+        pools: store(&observed.pools),
+        tenants: store(&observed.tenants),
+        namespaces: store(&[Arc::new(serde_json::from_value(namespace).unwrap())]),
+        nodes: store(&[]),
+        pods: store(&[]),
+        gateways: store(&[]),
+        config_maps: store(&owned.config_maps),
+        controller_revisions: store(&owned.controller_revisions),
+        deployments: store(&owned.deployments),
+        services: store(&owned.services),
+        budgets: store(&owned.budgets),
+        network_policies: store(&owned.network_policies),
+        ca: Arc::new(ArcSwapOption::from_pointee(observed.ca.clone())),
+    };
+    let client = server.client();
+    let reporter = Reporter { controller: "millrace-operator".to_owned(), instance: None };
+    Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        settings: settings(),
+        index,
+        plans: Arc::new(Plans::default()),
+        view: Arc::new(ScaleView::default()),
+        metrics: Arc::new(Metrics::default()),
+        failures: Mutex::default(),
+    }
+}
+
+/// `observed` after its service was planned and built: what was built is there.
+pub fn built(mut observed: Observed) -> Observed {
+    let settings = settings();
+    let objects = crate::build::build(&plan(&observed, &settings).unwrap(), &observed, &settings).unwrap();
+    observed.owned.controller_revisions = objects.controller_revisions.into_iter().map(Arc::new).collect();
+    observed.owned.deployments = objects.deployments.into_iter().map(Arc::new).collect();
+    observed
 }

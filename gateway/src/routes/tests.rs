@@ -110,6 +110,7 @@ fn blocked_by_a_refused_spec_or_a_stalled_start() {
         last_transition_time: String::new(),
     };
     let ready = |reason| condition("Ready", ConditionStatus::False, reason);
+    let routes = |status| condition("RoutesReady", status, "x");
     for (conditions, expect) in [
         (vec![], None),
         (vec![ready("Starting")], None),
@@ -120,6 +121,23 @@ fn blocked_by_a_refused_spec_or_a_stalled_start() {
         ),
         (vec![condition("Stalled", ConditionStatus::True, "FetchFailed")], Some("FetchFailed: mend it")),
         (vec![ready("Invalid"), condition("Accepted", ConditionStatus::False, "Invalid")], Some("Invalid: mend it")),
+        (
+            vec![
+                ready("Invalid"),
+                condition("Stalled", ConditionStatus::True, "Invalid"),
+                routes(ConditionStatus::False),
+            ],
+            Some("Invalid: mend it"),
+        ),
+        // An earlier revision has the requests and can be started.
+        (
+            vec![
+                ready("Invalid"),
+                condition("Accepted", ConditionStatus::False, "Invalid"),
+                routes(ConditionStatus::True),
+            ],
+            None,
+        ),
     ] {
         let mut inputs = inputs();
         inputs.services.get_mut("team-a").unwrap().get_mut("magika").unwrap().conditions = conditions;

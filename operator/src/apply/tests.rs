@@ -4,72 +4,9 @@ use super::*;
 use crate::build::build;
 use crate::config::Settings;
 use crate::plan::plan;
+use crate::testing::api::Server;
 use crate::testing::{observed, service, settings};
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use kube::client::Body;
 use serde_json::json;
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-
-/// What was written, in order, as `VERB path`; and the objects.
-#[derive(Default)]
-struct Server {
-    writes: Mutex<Vec<String>>,
-    objects: Mutex<BTreeMap<String, Value>>,
-    /// The version that each write was bound to.
-    versions: Mutex<Vec<Value>>,
-}
-
-impl Server {
-    fn answer(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
-        let mut objects = self.objects.lock().unwrap();
-        match method {
-            "GET" => objects.get(path).map_or_else(|| (404, missing()), |object| (200, object.clone())),
-            "PATCH" => {
-                self.writes.lock().unwrap().push(format!("apply {path}"));
-                let mut object: Value = serde_json::from_slice(body).unwrap();
-                self.versions.lock().unwrap().push(object["metadata"]["resourceVersion"].clone());
-                object["metadata"]["resourceVersion"] = json!("1");
-                objects.insert(path.to_owned(), object.clone());
-                (200, object)
-            }
-            "DELETE" => {
-                self.writes.lock().unwrap().push(format!("delete {path}"));
-                let params: Value = serde_json::from_slice(body).unwrap();
-                assert!(params["preconditions"]["uid"].is_string(), "a delete without the uid may hit another object");
-                objects.remove(path);
-                (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}))
-            }
-            other => panic!("{other} {path}"),
-        }
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.writes.lock().unwrap())
-    }
-}
-
-fn missing() -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "message": "not found", "code": 404, "metadata": {}})
-}
-
-/// A client of `server`, and the task that answers it.
-fn client(server: &Arc<Server>) -> Client {
-    let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-    let server = server.clone();
-    tokio::spawn(async move {
-        while let Some((request, respond)) = handle.next_request().await {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let (code, answer) = server.answer(parts.method.as_str(), parts.uri.path(), &body);
-            respond.send_response(
-                Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap(),
-            );
-        }
-    });
-    Client::new(service, "default")
-}
 
 /// What the index would hold after the writes.
 fn after(applied: &Objects<Applied>, before: &Observed) -> Observed {
@@ -109,7 +46,7 @@ async fn reconcile(client: &Client, observed: &Observed, settings: &Settings) ->
 #[tokio::test]
 async fn pods_come_last_and_a_second_look_writes_nothing() {
     let server = Arc::new(Server::default());
-    let client = client(&server);
+    let client = server.client();
     let before = observed(service(json!({})));
     let applied = reconcile(&client, &before, &settings()).await;
     let writes = server.take();
@@ -135,7 +72,7 @@ async fn pods_come_last_and_a_second_look_writes_nothing() {
 #[tokio::test]
 async fn what_is_no_longer_wanted_goes_but_a_deployment_only_when_it_is_empty() {
     let server = Arc::new(Server::default());
-    let client = client(&server);
+    let client = server.client();
     let before = observed(service(json!({})));
     let applied = reconcile(&client, &before, &settings()).await;
     server.take();
@@ -162,42 +99,39 @@ async fn what_is_no_longer_wanted_goes_but_a_deployment_only_when_it_is_empty() 
 #[tokio::test]
 async fn what_another_owns_is_left_alone() {
     let server = Arc::new(Server::default());
-    let client = client(&server);
+    let client = server.client();
     let path = "/api/v1/namespaces/team-a/services/magika";
     let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "magika", "namespace": "team-a"}});
-    server.objects.lock().unwrap().insert(path.to_owned(), theirs.clone());
+    server.put(path, theirs.clone());
     let before = observed(service(json!({})));
     let objects = build(&plan(&before, &settings()).unwrap(), &before, &settings()).unwrap();
     let error = apply(&client, objects, &before).await.unwrap_err();
     assert!(matches!(error, ApplyError::Foreign { .. }), "{error}");
-    assert_eq!(server.objects.lock().unwrap()[path], theirs);
+    assert_eq!(server.get(path), Some(theirs));
 }
 
 #[tokio::test]
 async fn a_stale_index_never_sets_a_running_deployment_back_to_zero() {
     let server = Arc::new(Server::default());
-    let client = client(&server);
+    let client = server.client();
     let before = observed(service(json!({})));
     let applied = reconcile(&client, &before, &settings()).await;
     let name = applied.deployments[0].name_any();
     let path = format!("/apis/apps/v1/namespaces/team-a/deployments/{name}");
-    {
-        let mut objects = server.objects.lock().unwrap();
-        let live = objects.get_mut(&path).unwrap();
+    server.edit(&path, |live| {
         live["spec"]["replicas"] = json!(3);
         live["metadata"]["managedFields"] = json!([{"manager": labels::SCALE_MANAGER, "operation": "Apply", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
-    }
+    });
     server.take();
     // The index is as before: it knows nothing of the objects.
     reconcile(&client, &before, &settings()).await;
     assert_eq!(server.take(), [""; 0]);
     // And if something else differs, the number is left out, and the write is bound to the version that was seen.
-    server.objects.lock().unwrap().get_mut(&path).unwrap()["spec"]["revisionHistoryLimit"] = json!(9);
+    server.edit(&path, |live| live["spec"]["revisionHistoryLimit"] = json!(9));
     reconcile(&client, &before, &settings()).await;
-    let objects = server.objects.lock().unwrap();
-    assert_eq!(server.writes.lock().unwrap().len(), 1);
-    assert!(objects[&path]["spec"].get("replicas").is_none(), "0 was sent over the scaler's number");
-    assert_eq!(server.versions.lock().unwrap().last(), Some(&json!("1")));
+    assert_eq!(server.take().len(), 1);
+    assert!(server.get(&path).unwrap()["spec"].get("replicas").is_none(), "0 was sent over the scaler's number");
+    assert_eq!(server.last_version(), Some(json!("1")));
 }
 
 #[test]

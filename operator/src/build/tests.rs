@@ -1,4 +1,4 @@
-//! Golden objects, and what must hold for every pod that is rendered.
+//! What must hold for every pod that is rendered.
 
 use super::*;
 use crate::plan::plan;
@@ -8,34 +8,6 @@ use serde_json::{Value, json};
 fn built(patch: Value) -> Objects<Desired> {
     let observed = observed(service(patch));
     build(&plan(&observed, &settings()).unwrap(), &observed, &settings()).unwrap()
-}
-
-/// All objects of a kind, as YAML-able values.
-fn check(name: &str, patch: Value) {
-    let Objects {
-        controller_revisions,
-        config_maps,
-        network_policies,
-        services,
-        budgets,
-        deployments,
-        stage: PhantomData,
-    } = built(patch);
-    let all = json!({
-        "configMaps": config_maps, "networkPolicies": network_policies, "services": services, "budgets": budgets, "deployments": deployments,
-        "revisions": controller_revisions.iter().map(|object| (object.name_any(), object.revision)).collect::<Vec<_>>(),
-    });
-    insta::assert_yaml_snapshot!(name, all);
-}
-
-#[test]
-fn golden() {
-    check("plain", json!({}));
-    check(
-        "mounted_model",
-        json!({"model": {"uri": "pvc://claim/dir/model.onnx", "credentials": null}, "availability": {"disruptionBudget": "None", "spread": "Zone", "drain": "5s"}}),
-    );
-    check("public_store", json!({"model": {"uri": "https://hub.example/model.onnx", "credentials": null}}));
 }
 
 /// The rules of Pod Security `restricted` that a pod of ours could break.

@@ -1,6 +1,7 @@
 //! What is to be: pure decisions from the spec and what was observed. No client, no clock.
 
 pub mod accept;
+pub mod last_good;
 pub mod place;
 pub mod revision;
 pub mod scaling;
@@ -77,6 +78,15 @@ impl Problem {
     pub fn new(condition: &'static str, reason: &'static str, message: String) -> Self {
         Self { condition, reason, message }
     }
+}
+
+/// A spec that isn't carried out, and what may be done with what ran before it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Why; at least one.
+    pub problems: Vec<Problem>,
+    /// What the scaler may do with the revision that has the requests; `None`: nothing is started anew.
+    pub last_good: Option<ServicePlan>,
 }
 
 /// Plans a service.

@@ -66,31 +66,42 @@ pub fn tenant_of<'t>(
 #[must_use]
 pub fn forbidden(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Problem> {
     let policy = &tenant.spec.policy;
-    let problem = |message: String| Problem::new(ACCEPTED, reason::FORBIDDEN_BY_POLICY, message);
+    let mut problems = forbidden_model(spec, tenant);
+    if spec.access.authentication == Authentication::None && !policy.allow_anonymous {
+        problems.push(forbids("access.authentication None needs policy.allowAnonymous of the tenant".to_owned()));
+    }
+    if rank(spec.access.priority) < rank(policy.max_priority) {
+        problems.push(forbids(format!(
+            "access.priority {:?} is above the tenant's policy.maxPriority {:?}",
+            spec.access.priority, policy.max_priority
+        )));
+    }
+    problems
+}
+
+fn forbids(message: String) -> Problem {
+    Problem::new(ACCEPTED, reason::FORBIDDEN_BY_POLICY, message)
+}
+
+/// What it forbids of the model: where it is from, and that it is pinned.
+#[must_use]
+pub fn forbidden_model(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Problem> {
+    let policy = &tenant.spec.policy;
     let mut problems = Vec::new();
     if let Some(model) = &spec.model {
         if model.sha256.is_none() && model.files.is_empty() && !policy.allow_unpinned {
-            problems.push(problem(
+            problems.push(forbids(
                 "the model has no sha256: give its digest, or ask the platform for policy.allowUnpinned".to_owned(),
             ));
         }
         if !policy.sources.is_empty() && !policy.sources.iter().any(|source| below(source.as_str(), model.uri.as_str()))
         {
-            problems.push(problem(format!(
+            problems.push(forbids(format!(
                 "{} is below none of the tenant's policy.sources: {}",
                 model.uri,
                 list(&policy.sources)
             )));
         }
-    }
-    if spec.access.authentication == Authentication::None && !policy.allow_anonymous {
-        problems.push(problem("access.authentication None needs policy.allowAnonymous of the tenant".to_owned()));
-    }
-    if rank(spec.access.priority) < rank(policy.max_priority) {
-        problems.push(problem(format!(
-            "access.priority {:?} is above the tenant's policy.maxPriority {:?}",
-            spec.access.priority, policy.max_priority
-        )));
     }
     problems
 }

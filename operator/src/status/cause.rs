@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use crate::observe::Observed;
+use crate::pods::Trouble;
 use crate::scale::ScaleState;
 use millrace_crds::conditions::reason;
 
@@ -61,8 +62,19 @@ pub(crate) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Option<Cause> {
         count: trouble.count,
         revision: pod.revision.clone(),
         of_server: OF_SERVER.contains(&trouble.reason),
-        lasting: trouble.reason != reason::UNSCHEDULABLE && trouble.reason != reason::STARTING,
+        lasting: lasts(trouble),
     })
+}
+
+/// Whether it won't pass without somebody's help.
+fn lasts(trouble: &Trouble) -> bool {
+    trouble.reason != reason::UNSCHEDULABLE && trouble.reason != reason::STARTING
+}
+
+/// What keeps the pods of a revision from serving, and won't pass.
+pub(crate) fn lasting<'o>(observed: &'o Observed, revision: &str) -> Option<&'o Trouble> {
+    let pods = observed.pods.iter().filter(|pod| !pod.terminating && pod.revision == revision);
+    pods.filter_map(|pod| pod.trouble.as_ref()).find(|trouble| lasts(trouble))
 }
 
 /// No pod, because the scaler found room for none: its sentence has the counts.

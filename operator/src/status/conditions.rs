@@ -1,10 +1,10 @@
 //! The conditions of a service, each one sentence long.
 
-use super::cause::{Cause, bounded};
+use super::cause::{self, Cause, bounded};
 use super::{Context, Counts, Outcome};
 use crate::config::Enforced;
 use crate::plan::tenancy::list;
-use crate::plan::{Plan, Problem};
+use crate::plan::{Plan, Problem, Refusal};
 use ConditionStatus::{False, True, Unknown};
 use millrace_crds::conditions::*;
 use millrace_crds::{Condition, ConditionStatus, InferenceServiceStatus, NetworkPolicyMode};
@@ -42,17 +42,18 @@ pub(super) fn conditions(
     cause: Option<&Cause>,
 ) -> Vec<Condition> {
     let mut all = match outcome {
-        Outcome::Refused(problems) => refused(problems),
+        Outcome::Refused(refusal) => refused(&refusal.problems),
         Outcome::Done(plan, _) => carried_out(plan, new, counts, cause),
     };
-    all.push(routes(new));
+    all.push(routes(outcome, context, new, counts));
     all.push(metrics(context));
     all.push(network(context));
     all
 }
 
 /// The first problem speaks for Ready, the rest follow in its message.
-fn refused(problems: &[Problem]) -> Vec<Condition> {
+#[must_use]
+pub fn refused(problems: &[Problem]) -> Vec<Condition> {
     let Some(first) = problems.first() else { return Vec::new() };
     let message = problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
     let mut all = vec![
@@ -183,12 +184,25 @@ fn support(plan: &Plan) -> Condition {
     )
 }
 
-fn routes(new: &InferenceServiceStatus) -> Condition {
-    match new.traffic.first() {
-        Some(entry) => {
-            condition(ROUTES_READY, True, reason::READY, format!("requests go to revision {}", entry.revision))
+/// Whether requests lead somewhere: to replicas, or to a revision that can be started for them. Gateways hold requests
+/// only while this is so.
+fn routes(outcome: &Outcome<'_>, context: &Context<'_>, new: &InferenceServiceStatus, counts: &Counts) -> Condition {
+    let Some(entry) = new.traffic.first() else {
+        return condition(ROUTES_READY, False, reason::PENDING, "no revision has been ready yet");
+    };
+    let revision = entry.revision.as_str();
+    let goes = condition(ROUTES_READY, True, reason::READY, format!("requests go to revision {revision}"));
+    if counts.ready.get(revision).copied().unwrap_or(0) > 0 {
+        return goes;
+    }
+    let stuck = |reason: &str, why: &str| {
+        condition(ROUTES_READY, False, reason, format!("revision {revision} has the requests and can't start: {why}"))
+    };
+    match outcome {
+        Outcome::Refused(Refusal { problems, last_good: None }) => {
+            problems.first().map_or(goes, |first| stuck(first.reason, &first.message))
         }
-        None => condition(ROUTES_READY, False, reason::PENDING, "no revision has been ready yet"),
+        _ => cause::lasting(context.observed, revision).map_or(goes, |why| stuck(why.reason, &why.message)),
     }
 }
 

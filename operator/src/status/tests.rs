@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::build::{Objects, build};
-use crate::plan::plan;
+use crate::plan::{Refusal, plan};
 use crate::pods::{PodView, Trouble};
 use crate::testing::{observed, service, settings};
-use millrace_crds::conditions::{ACCEPTED, MODEL_VERIFIED, PLACED, READY, RECONCILING, STALLED, reason};
+use millrace_crds::conditions::{ACCEPTED, MODEL_VERIFIED, PLACED, READY, RECONCILING, ROUTES_READY, STALLED, reason};
 use millrace_crds::{Condition, ConditionStatus};
 use serde_json::{Value, json};
 use std::marker::PhantomData;
@@ -58,10 +58,11 @@ fn told(
             stage: PhantomData,
         }
     });
-    let outcome = match (&planned, &applied) {
-        (Ok(plan), Some(applied)) => Outcome::Done(plan, applied),
-        (Err(problems), _) => Outcome::Refused(problems),
-        _ => unreachable!("a plan was applied"),
+    let refusal = planned.as_ref().err().map(|problems| Refusal { problems: problems.clone(), last_good: None });
+    let outcome = match (&planned, &applied, &refusal) {
+        (Ok(plan), Some(applied), _) => Outcome::Done(plan, applied),
+        (Err(_), _, Some(refusal)) => Outcome::Refused(refusal),
+        _ => unreachable!("a plan was applied, or refused"),
     };
     let settings = settings();
     status(&outcome, &Context { observed: &seen, settings: &settings, scale: None, now })
@@ -142,6 +143,28 @@ fn a_spec_that_turns_bad_keeps_traffic() {
     let nowhere = told(1, &[], InferenceServiceStatus::default(), json!({"placement": {"regions": ["mars"]}}), NOW);
     assert_eq!(find(&nowhere, PLACED).reason.as_str(), reason::NO_POOL_FITS);
     assert_eq!(find(&nowhere, ACCEPTED).status, ConditionStatus::True);
+}
+
+#[test]
+fn requests_lead_nowhere_when_what_has_them_cannot_start() {
+    use ConditionStatus::{False, True};
+    let ran = told(1, &[pod(true, None)], InferenceServiceStatus::default(), json!({}), NOW);
+    let lost = |reason| told(1, &[pod(false, reason)], ran.clone(), json!({}), NOW);
+    for (status, expected) in [
+        (InferenceServiceStatus::default(), False),
+        (ran.clone(), True),
+        (told(0, &[], ran.clone(), json!({}), NOW), True),
+        (lost(None), True),
+        (lost(Some(reason::UNSCHEDULABLE)), True),
+        (lost(Some(reason::FETCH_FAILED)), False),
+    ] {
+        let again = if status.conditions.is_empty() { told(0, &[], status, json!({}), NOW) } else { status };
+        assert_eq!(find(&again, ROUTES_READY).status, expected, "{:?}", find(&again, READY));
+    }
+    // The newest revision is stuck; the one before it, at zero, still has the requests and can be started.
+    let newer = json!({"batching": {"maxSize": 2}});
+    let stuck = told(1, &[pod(false, Some(reason::FETCH_FAILED))], ran, newer, NOW);
+    assert_eq!((find(&stuck, STALLED).status, stuck.traffic.len()), (True, 0), "it isn't stored, so it is gone");
 }
 
 #[test]
