@@ -38,16 +38,33 @@ async fn bind(address: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| invalid(format!("{address} can't be listened on: {error}")))
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Where a listener really is: port 0 asks the system for a free one.
+fn place(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
+}
+
+/// Serves the manifest's model until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// Why it can't start.
 pub async fn run(options: ServeOptions) -> Result<(), StartError> {
+    live(&options, load(&options)).await
+}
+
+/// Serves what `load` brings until SIGTERM or SIGINT; probes are answered before it is there.
+///
+/// # Errors
+/// Why it can't start.
+pub async fn live(
+    options: &ServeOptions,
+    load: impl Future<Output = Result<(Arc<Replica>, Threads), StartError>>,
+) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| invalid(error.to_string()))?;
     let (end, ending) = watch::channel(false);
     let slot = health::Slot::default();
     if !options.health_address.is_empty() {
         let listener = bind(&options.health_address).await?;
+        tracing::info!(address = place(&listener), "probes");
         let slot = Arc::clone(&slot);
         // Probes are answered until the process ends: they never see the end.
         let (forever, never) = watch::channel(false);
@@ -57,18 +74,19 @@ pub async fn run(options: ServeOptions) -> Result<(), StartError> {
         });
     }
     let (replica, threads) = tokio::select! {
-        loaded = load(&options) => loaded?,
+        loaded = load => loaded?,
         _ = terminate.recv() => return Ok(()),
     };
     let tls = options.client_ca.clone().map(Tls::new).transpose()?.map(Arc::new);
+    if tls.is_none() {
+        tracing::info!("callers are not asked for a key, nor limited in their rate: that is the gateway's");
+    }
     let wire = Wire::new(Arc::clone(&replica));
     let mut servers = tokio::task::JoinSet::new();
     for address in [&options.address, &options.grpc_address] {
         if !address.is_empty() {
             let (listener, wire) = (bind(address).await?, wire.clone());
-            // The port that was bound, which the options may have left open (0).
-            let bound = listener.local_addr().map_or_else(|_| address.clone(), |bound| bound.to_string());
-            tracing::info!(address = bound, tls = tls.is_some(), model = replica.facts.name, "serving");
+            tracing::info!(address = place(&listener), tls = tls.is_some(), model = replica.facts.name, "serving");
             servers.spawn(listen::serve(listener, tls.clone(), ending.clone(), move |request| {
                 wire.clone().answer(request)
             }));
@@ -79,7 +97,7 @@ pub async fn run(options: ServeOptions) -> Result<(), StartError> {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    drain(&replica, &options, &end, servers).await;
+    drain(&replica, options, &end, servers).await;
     replica.workers.stop();
     for thread in threads {
         if thread.is_finished() {
@@ -111,9 +129,14 @@ async fn drain(
 /// Fields that promise protection and aren't enforced here: to serve without them would break the promise in silence.
 fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
     let spec = &manifest.spec;
-    let signed = spec.model.as_ref().is_some_and(|model| model.signature.is_some());
-    let audited = spec.audit.as_ref().is_some_and(|audit| audit.payloads != AuditPayloads::None);
-    for (asked, field) in [(signed, "model.signature"), (audited, "audit"), (spec.state.is_some(), "state")] {
+    let model = spec.model.as_ref();
+    for (asked, field) in [
+        (model.is_some_and(|model| model.signature.is_some()), "model.signature"),
+        (model.is_some_and(|model| model.min_quality.is_some()), "model.minQuality"),
+        (spec.audit.as_ref().is_some_and(|audit| audit.payloads != AuditPayloads::None), "audit"),
+        (spec.state.is_some(), "state"),
+        (spec.explain.is_some(), "explain"),
+    ] {
         if asked {
             return Err(StartError::new(
                 reason::NOT_SUPPORTED,
@@ -124,7 +147,7 @@ fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Engine threads.
+/// Engine threads, to be joined once they have ended.
 pub type Threads = Vec<std::thread::JoinHandle<()>>;
 
 /// Gets, checks and loads the model of a manifest, up to a replica that is ready, and its engine threads.
@@ -229,4 +252,29 @@ pub fn build(
         startup,
     };
     Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics)), threads))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_promises_and_is_not_kept_is_refused() {
+        let check = |text: &str| {
+            refuse_promises(&Manifest::from_yaml(text).unwrap()).map_err(|error| (error.reason, error.message))
+        };
+        let magika = include_str!("../../examples/anonymous.yaml");
+        let quality = magika.replace("    credentials:", "    minQuality: 0.5\n    credentials:");
+        for (text, field) in [
+            (include_str!("../../examples/signed-model.yaml"), "model.signature"),
+            (include_str!("../../examples/audit.yaml"), "audit"),
+            (include_str!("../../examples/explain.yaml"), "explain"),
+            (&quality, "model.minQuality"),
+        ] {
+            let (reason, message) = check(text).unwrap_err();
+            assert_eq!(reason, reason::NOT_SUPPORTED, "{field}");
+            assert!(message.starts_with(&format!("{field} is not supported")), "{message}");
+        }
+        assert_eq!(check(magika), Ok(()));
+    }
 }

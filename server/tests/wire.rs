@@ -3,7 +3,10 @@
 
 mod support;
 
-use millrace_server::{engine::fake::Gate, grpc::proto};
+use millrace_server::{
+    engine::fake::{Gate, Told},
+    grpc::proto,
+};
 use serde_json::json;
 use support::{Serving, binary_infer, infer_body};
 
@@ -113,6 +116,20 @@ async fn a_deadline_is_kept_and_a_client_that_left_never_runs() {
 }
 
 #[tokio::test]
+async fn the_time_that_a_gateway_leaves_is_kept() {
+    let gate = Gate::default();
+    let serving = Serving::start("", 1, gate.clone()).await;
+    gate.close();
+    let (status, _, text) = serving.infer_with("x-request-timeout", "50ms").await;
+    assert_eq!(status, 504, "{text}");
+    let mut request = tonic::Request::new(serving.message("fake", &[1.0, 2.0]));
+    request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
+    let status = serving.grpc().await.model_infer(request).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+    gate.open();
+}
+
+#[tokio::test]
 async fn a_drain_refuses_what_is_new_and_finishes_what_it_has() {
     let gate = Gate::default();
     let serving = Serving::start("", 1, gate.clone()).await;
@@ -167,6 +184,46 @@ async fn several_answers_to_one_request_are_streamed() {
     }
     assert_eq!(firsts, [2.0f32, 3.0, 4.0].map(|value| value.to_le_bytes().to_vec()));
     assert_eq!(errors.len(), 1, "a bad request of a stream gets its own error: {errors:?}");
+}
+
+#[tokio::test]
+async fn several_answers_to_one_request_are_server_sent_events() {
+    let serving = Serving::start("", 3, Gate::default()).await;
+    let stream = "text/event-stream, application/json;q=0.5";
+    let (status, headers, text) = serving.infer_with("accept", stream).await;
+    assert_eq!((status, &headers["content-type"]), (200, &"text/event-stream".parse().unwrap()), "{text}");
+    let events: Vec<serde_json::Value> = text
+        .split_terminator("\n\n")
+        .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
+        .collect();
+    let firsts: Vec<_> = events.iter().map(|event| event["outputs"][0]["data"][0].clone()).collect();
+    assert_eq!(firsts, [json!(2.0), json!(3.0), json!(4.0)]);
+    assert!(events.iter().all(|event| event["id"] == "7"));
+    serving.until(|| serving.replica.metrics.totals().success.count == 1).await;
+    assert_eq!(serving.replica.door.in_flight(), 0);
+    // What fails before the first answer is an error like any other.
+    let (status, _, text) = serving.post_with("accept", stream, &infer_body(&[Told::Fail.value(), 0.0])).await;
+    assert_eq!(status, 500, "{text}");
+    let (status, _, text) = serving.post_with("accept", stream, "{").await;
+    assert_eq!(status, 400, "{text}");
+    // Without the header, the first answer is the answer.
+    let (status, _, text) = serving.infer(1.0).await;
+    assert_eq!((status, serde_json::from_str::<serde_json::Value>(&text).is_ok()), (200, true));
+}
+
+/// Answers are sent as they are made: the first one is there while the engine still works on the rest.
+#[tokio::test]
+async fn events_come_one_by_one() {
+    let gate = Gate::default();
+    let serving = Serving::start("", 2, gate.clone()).await;
+    gate.close_between();
+    let mut events = serving.open_events(&infer_body(&[1.0, 2.0])).await;
+    let first = events.next().await;
+    assert!(first.contains("[2.0,3.0]"), "{first}");
+    assert_eq!(serving.replica.door.in_flight(), 1, "it is still at work");
+    gate.open();
+    assert!(events.next().await.contains("[3.0,4.0]"));
+    assert_eq!(events.next().await, "");
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use crate::protocol::{
     data::{Data, Datatype},
     tensor::{Signature, Tensor, TensorSpec},
 };
-use std::sync::{Arc, Condvar, Mutex};
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
 
 /// Holds runs back until a test lets them go, and counts their rows.
 #[derive(Clone, Default)]
@@ -14,6 +17,8 @@ pub struct Gate(Arc<(Mutex<GateState>, Condvar)>);
 #[derive(Default)]
 struct GateState {
     closed: bool,
+    /// Closed after the first answer of a run.
+    between: bool,
     batches: Vec<usize>,
 }
 
@@ -23,9 +28,15 @@ impl Gate {
         self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).closed = true;
     }
 
+    /// Runs wait after their first answer from now on.
+    pub fn close_between(&self) {
+        self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).between = true;
+    }
+
     /// Runs go on.
     pub fn open(&self) {
-        self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).closed = false;
+        let mut state = self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (state.closed, state.between) = (false, false);
         self.0.1.notify_all();
     }
 
@@ -40,13 +51,43 @@ impl Gate {
         state.batches.push(rows);
         let _open = self.0.1.wait_while(state, |state| state.closed);
     }
+
+    fn pass_between(&self) {
+        let state = self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _open = self.0.1.wait_while(state, |state| state.between);
+    }
 }
 
-/// Input `x` and output `y`, FP32 `[-1, 2]`; a first element of -1000 makes it fail.
+/// What the first element of a batch can tell the fake to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Fail this batch.
+    Fail,
+    /// Panic.
+    Panic,
+    /// Fail this batch and every other, as after a fault of a device or without memory.
+    Break,
+}
+
+impl Told {
+    /// The element that says so.
+    #[must_use]
+    pub fn value(self) -> f32 {
+        match self {
+            Self::Fail => -1000.0,
+            Self::Panic => -2000.0,
+            Self::Break => -3000.0,
+        }
+    }
+}
+
+/// Input `x` and output `y`, FP32 `[-1, 2]`; a first element of [`Told`] makes it fail.
 pub struct FakeEngine {
     signature: Signature,
     answers: usize,
     gate: Gate,
+    takes: Duration,
+    broken: bool,
 }
 
 impl FakeEngine {
@@ -54,7 +95,13 @@ impl FakeEngine {
     #[must_use]
     pub fn new(answers: usize, gate: Gate) -> Self {
         let spec = |name: &str| TensorSpec { name: name.to_owned(), datatype: Datatype::Fp32, shape: vec![-1, 2] };
-        Self { signature: Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }, answers, gate }
+        Self { signature: Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }, answers, gate, takes: Duration::ZERO, broken: false }
+    }
+
+    /// Makes each run take so long.
+    #[must_use]
+    pub fn taking(self, takes: Duration) -> Self {
+        Self { takes, ..self }
     }
 }
 
@@ -68,11 +115,18 @@ impl Engine for FakeEngine {
             return Err(EngineError("the fake takes one FP32 tensor".to_owned()));
         };
         self.gate.pass(shape[0]);
-        if values.first() == Some(&-1000.0) {
+        std::thread::sleep(self.takes);
+        let told = |what: Told| values.first() == Some(&what.value());
+        assert!(!told(Told::Panic), "the fake was told to panic");
+        self.broken |= told(Told::Break);
+        if self.broken || told(Told::Fail) {
             return Err(EngineError("the fake was told to fail at /secret/path".to_owned()));
         }
         let mut values = values.clone();
-        for _ in 0..self.answers {
+        for answered in 0..self.answers {
+            if answered > 0 {
+                self.gate.pass_between();
+            }
             values.iter_mut().for_each(|value| *value += 1.0);
             answer(vec![Tensor { name: "y".to_owned(), shape: shape.clone(), data: Data::Fp32(values.clone()) }]);
         }

@@ -2,8 +2,11 @@
 
 pub mod fake;
 pub mod ort;
+pub mod replaceable;
 
 use crate::protocol::tensor::{Signature, Tensor};
+use replaceable::{EngineState, Maker};
+use std::sync::Arc;
 
 /// A failure inside the engine. Its text goes to the log only.
 #[derive(Debug, thiserror::Error)]
@@ -20,4 +23,19 @@ pub trait Engine: Send {
     /// # Errors
     /// Whatever the engine says.
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError>;
+
+    /// Looks at itself after a run that failed, and puts itself right if it can; whether it takes batches.
+    fn mend(&mut self) -> bool {
+        true
+    }
+
+    /// Whether it can run a batch at once, without a look at itself.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
+    /// How to make another should this one hang, and where it tells how it fares; `None`: there is no other.
+    fn spare(&self) -> Option<(Maker, Arc<EngineState>)> {
+        None
+    }
 }

@@ -1,6 +1,6 @@
 //! From a request to its response.
 
-use super::{body, encoding, models, openai, route, route::Named, route::Route};
+use super::{body, encoding, events, models, openai, route, route::Named, route::Route};
 use crate::{
     admit::Permit,
     error::{Error, Kind},
@@ -18,6 +18,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use millrace_hop::{NOT_ADMITTED, YES, deadline};
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
 use tonic::body::Body;
@@ -36,6 +37,12 @@ where
     let (parts, mut body) = request.into_parts();
     let answered = match route::find(&parts.method, parts.uri.path()) {
         Err(error) => Err(error),
+        Ok(Route::Infer(named)) if events::asked(&parts.headers) => {
+            match infer_each(&replica, named, &parts.headers, &mut body, arrival).await {
+                Ok(response) => return response,
+                Err(error) => count(&replica, arrival, Err(error)),
+            }
+        }
         Ok(Route::Infer(named)) => {
             let result = infer(&replica, named, &parts.headers, &mut body, arrival).await;
             count(&replica, arrival, result)
@@ -151,7 +158,8 @@ where
     replica.check_name(named.name, named.version)?;
     let (body, _permit) = receive(replica, headers, body).await?;
     let request = parse(replica, headers, body)?;
-    let deadline = replica.deadline(arrival, request.timeout);
+    let asked = request.timeout.into_iter().chain(deadline::asked(headers)).min();
+    let deadline = replica.deadline(arrival, asked);
     let input = arrival.elapsed();
     let (id, wanted, binary) = (request.id.clone(), request.outputs.clone(), request.binary_outputs);
     let (outputs, times) = replica.infer_once(request, deadline).await?;
@@ -164,6 +172,30 @@ where
         response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
     }
     Ok((response, Times { input, output: begun.elapsed(), ..times }))
+}
+
+/// An inference whose answers are written as they come.
+async fn infer_each<B>(
+    replica: &Arc<Replica>,
+    named: Named<'_>,
+    headers: &HeaderMap,
+    body: B,
+    arrival: Instant,
+) -> Result<Response<Body>, Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    replica.check_name(named.name, named.version)?;
+    let (body, permit) = receive(replica, headers, body).await?;
+    let request = parse(replica, headers, body)?;
+    let asked = request.timeout.into_iter().chain(deadline::asked(headers)).min();
+    let deadline = replica.deadline(arrival, asked);
+    let input = arrival.elapsed();
+    let (answers, rows) = replica.infer(request.inputs, &request.outputs, request.priority, deadline)?;
+    let times = Times { rows, input, ..Times::default() };
+    let (name, id, wanted) = (named.name.to_owned(), request.id, request.outputs);
+    let asked = events::Asked { name, id, wanted, answers, deadline, arrival, times, permit };
+    events::respond(Arc::clone(replica), asked).await
 }
 
 /// The header says where the JSON ends; without it, the body is JSON whatever its content type.
@@ -197,7 +229,7 @@ where
     let inputs = v1::parse(&body, &replica.facts.signature)?;
     let input = arrival.elapsed();
     let request = InferRequest { inputs, ..InferRequest::default() };
-    let (outputs, times) = replica.infer_once(request, replica.deadline(arrival, None)).await?;
+    let (outputs, times) = replica.infer_once(request, replica.deadline(arrival, deadline::asked(headers))).await?;
     let begun = Instant::now();
     let body = v1::encode(&outputs)?;
     Ok((typed(JSON, body), Times { input, output: begun.elapsed(), ..times }))
@@ -217,9 +249,9 @@ where
     if replica.pipeline.reads_json(json) {
         json_depth::check(&body, replica.facts.max_json_depth)?;
     }
-    let deadline = replica.deadline(arrival, None);
-    let raw = Raw { body, json, deadline: Some(deadline) };
-    let (processed, _permit) = process::process(replica, raw, deadline, permit).await?;
+    let until = replica.deadline(arrival, deadline::asked(headers));
+    let raw = Raw { body, json, deadline: Some(until) };
+    let (processed, _permit) = process::process(replica, raw, until, permit).await?;
     let begun = Instant::now();
     let body =
         serde_json::to_vec(&processed.value).map_err(|_| Error::new(Kind::Engine, "the answer can't be written"))?;
@@ -272,7 +304,7 @@ pub fn error_with(error: &Error, body: &serde_json::Value) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     if error.not_admitted {
-        headers.insert(HeaderName::from_static("x-not-admitted"), HeaderValue::from_static("1"));
+        headers.insert(NOT_ADMITTED, YES);
     }
     if matches!(error.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod encoding;
+pub mod events;
 pub mod handlers;
 pub mod models;
 pub mod openai;

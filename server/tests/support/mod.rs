@@ -21,6 +21,7 @@ use millrace_server::{
     model::Fetched,
     replica::Replica,
     serve,
+    tls::Tls,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -29,6 +30,17 @@ pub struct Serving {
     pub replica: Arc<Replica>,
     pub address: SocketAddr,
     _end: watch::Sender<bool>,
+}
+
+/// Answers as they come.
+pub struct Events(hyper::body::Incoming);
+
+impl Events {
+    /// The next one; empty: there are no more.
+    pub async fn next(&mut self) -> String {
+        let Some(frame) = self.0.frame().await else { return String::new() };
+        String::from_utf8(frame.unwrap().into_data().unwrap().to_vec()).unwrap()
+    }
 }
 
 pub type Answered = (u16, HeaderMap, String);
@@ -49,6 +61,11 @@ async fn send(address: SocketAddr, request: http::request::Builder, body: Bytes)
 impl Serving {
     /// `spec` is added to the manifest; the engine answers each request `answers` times.
     pub async fn start(spec: &str, answers: usize, gate: Gate) -> Self {
+        Self::start_with(spec, answers, gate, None).await
+    }
+
+    /// The same, behind TLS if it is given.
+    pub async fn start_with(spec: &str, answers: usize, gate: Gate, tls: Option<Arc<Tls>>) -> Self {
         let text = format!(
             "apiVersion: millrace.dev/v1alpha1\nkind: InferenceService\nmetadata: {{name: fake, namespace: team}}\nspec:\n  model: {{uri: 's3://models/fake.onnx'}}\n  runtime: {{executionProviders: [CUDA]}}\n{spec}"
         );
@@ -64,7 +81,7 @@ impl Serving {
         let address = listener.local_addr().unwrap();
         let (end, ending) = watch::channel(false);
         let wire = Wire::new(Arc::clone(&replica));
-        tokio::spawn(listen::serve(listener, None, ending, move |request| wire.clone().answer(request)));
+        tokio::spawn(listen::serve(listener, tls, ending, move |request| wire.clone().answer(request)));
         Self { replica, address, _end: end }
     }
 
@@ -86,6 +103,33 @@ impl Serving {
             Request::post(format!("http://{}{path}", self.address)).header(http::header::CONTENT_TYPE, content_type);
         let (status, _, body) = send(self.address, request, body.into()).await;
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    pub async fn post_encoded(&self, path: &str, encoding: &str, body: Vec<u8>) -> (u16, String) {
+        let request = Request::post(format!("http://{}{path}", self.address)).header("content-encoding", encoding);
+        let (status, _, body) = send(self.address, request, body.into()).await;
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// An inference whose request carries one more header.
+    pub async fn infer_with(&self, name: &str, value: &str) -> Answered {
+        self.post_with(name, value, &infer_body(&[1.0, 0.0])).await
+    }
+
+    /// The same with a body of one's own.
+    pub async fn post_with(&self, name: &str, value: &str, body: &str) -> Answered {
+        let request = Request::post(format!("http://{}/v2/models/fake/infer", self.address)).header(name, value);
+        let (status, headers, body) = send(self.address, request, Bytes::copy_from_slice(body.as_bytes())).await;
+        (status, headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// An inference whose answers are read one by one.
+    pub async fn open_events(&self, body: &str) -> Events {
+        let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let request = Request::post(format!("http://{}/v2/models/fake/infer", self.address))
+            .header("accept", "text/event-stream")
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+        Events(client.request(request.unwrap()).await.unwrap().into_body())
     }
 
     pub async fn infer(&self, value: f32) -> Answered {

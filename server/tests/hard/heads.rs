@@ -1,0 +1,73 @@
+//! Heads that are too large, too many, too slow, or that two readers would read differently.
+
+use crate::{
+    memory,
+    raw::{self, Wire, answer, begin, status},
+    support::Serving,
+};
+use millrace_server::engine::fake::Gate;
+use std::time::Duration;
+
+async fn get(serving: &Serving, headers: &str) -> u16 {
+    let head = format!("GET /v2/health/ready HTTP/1.1\r\nhost: s\r\n{headers}\r\n");
+    let (mut read, _write) = begin(serving.address, &head).await;
+    status(&answer(&mut read).await)
+}
+
+#[tokio::test]
+async fn heads_over_http1_are_bounded() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    assert_eq!(get(&serving, &format!("x-large: {}\r\n", "x".repeat(16 << 10))).await, 200);
+    assert_eq!(get(&serving, &format!("x-large: {}\r\n", "x".repeat(64 << 10))).await, 431);
+    let many = |count: usize| (0..count).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
+    assert_eq!(get(&serving, &many(60)).await, 200);
+    assert_eq!(get(&serving, &many(100)).await, 431);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_is_hung_up_on() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    let begun = tokio::time::Instant::now();
+    let (mut read, _write) = begin(serving.address, "GET /v2/health/ready HTTP/1.1\r\nhost: s\r\nx-").await;
+    assert_eq!(answer(&mut read).await, "");
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(29)..Duration::from_secs(32)).contains(&took), "{took:?}");
+}
+
+/// A body that one reader ends by its length and another by its chunks is the seed of request smuggling.
+#[tokio::test]
+async fn framing_that_can_be_read_in_two_ways_is_refused() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    for headers in [
+        "content-length: 5\r\ncontent-length: 6\r\n",
+        "content-length: +5\r\n",
+        "content-length: 5, 6\r\n",
+        "transfer-encoding: chunked, identity\r\n",
+        "transfer-encoding: gzip\r\n",
+    ] {
+        let head = format!("POST /process HTTP/1.1\r\nhost: s\r\n{headers}\r\nhello");
+        let (mut read, _write) = begin(serving.address, &head).await;
+        assert_eq!(status(&answer(&mut read).await), 400, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn heads_over_http2_are_bounded() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    let before = memory::resident();
+    // One entry of 3,000 bytes, put into the table and named ten thousand times: 30 MB from 13 KB.
+    let value = [&[0x7f, 0xb9, 0x16][..], &[b'x'; 3_000]].concat();
+    let bomb = [raw::block(2, "/v2/health/ready"), vec![0x40, 1, b'x'], value, vec![0xbe; 10_000]].concat();
+    let frames = std::iter::once(raw::frame(raw::HEADERS, raw::END_HEADERS | raw::END_STREAM, 1, &bomb));
+    let taken = Wire::open(serving.address).await.send(frames).await;
+    assert!(taken.headers + taken.resets > 0 || taken.goaway.is_some(), "{taken:?}");
+    // A head that goes on and on in frames of its own.
+    let more = raw::frame(raw::CONTINUATION, 0, 1, &[0x00, 1, b'y', 1, b'z'].repeat(200));
+    let open = raw::frame(raw::HEADERS, 0, 1, &raw::block(2, "/v2/health/ready"));
+    let endless = std::iter::once(open).chain(std::iter::repeat_n(more, 20_000));
+    let taken = Wire::open(serving.address).await.send(endless).await;
+    assert!(taken.goaway.is_some() || taken.closed, "20 MB of headers were read: {taken:?}");
+    let grown = memory::resident().saturating_sub(before);
+    assert!(grown < 48, "heads took {grown} MiB");
+    assert_eq!(serving.infer(1.0).await.0, 200);
+}
