@@ -18,9 +18,13 @@ pub type Slot = Arc<OnceLock<Arc<Replica>>>;
 /// Never.
 pub async fn answer<B>(slot: Slot, request: Request<B>) -> Result<Response<tonic::body::Body>, Infallible> {
     let (status, text) = match request.uri().path() {
+        "/livez" if slot.get().is_some_and(|replica| !replica.is_alive()) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "every engine broke, and no other can be made")
+        }
         "/livez" => (StatusCode::OK, "ok"),
         "/readyz" => match slot.get() {
-            Some(replica) if replica.is_ready() => (StatusCode::OK, "ok"),
+            Some(replica) if replica.is_ready() => (StatusCode::OK, told(replica)),
+            Some(replica) if !replica.has_engine() => (StatusCode::SERVICE_UNAVAILABLE, "no engine: it broke"),
             Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             None => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
         },
@@ -29,4 +33,12 @@ pub async fn answer<B>(slot: Slot, request: Request<B>) -> Result<Response<tonic
     let mut response = Response::new(tonic::body::Body::new(Full::new(Bytes::from_static(text.as_bytes()))));
     *response.status_mut() = status;
     Ok(response)
+}
+
+fn told(replica: &Replica) -> &'static str {
+    if replica.engines.iter().any(|engine| engine.replaced() > 0) {
+        "ok, and an engine broke and was replaced"
+    } else {
+        "ok"
+    }
 }

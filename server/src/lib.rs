@@ -19,6 +19,7 @@ pub mod process;
 pub mod protocol;
 pub mod queue;
 pub mod replica;
+pub mod seat;
 pub mod serve;
 pub mod tls;
 pub mod worker;

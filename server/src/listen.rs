@@ -12,7 +12,15 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
 };
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -26,6 +34,7 @@ const HEADER_BYTES: usize = 32 << 10;
 const HEADERS: usize = 64;
 const STREAMS: u32 = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
+const FIRST_REQUEST: Duration = Duration::from_secs(40);
 
 /// Answers requests of both kinds.
 #[derive(Clone)]
@@ -143,8 +152,27 @@ where
         .initial_connection_window_size(4 << 20)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20));
+    let spoken = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&spoken);
+    let answer = move |request| {
+        heard.store(true, Ordering::Relaxed);
+        answer(request)
+    };
     let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection broke");
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke");
+            }
+        }
+        () = silence(&spoken) => tracing::debug!("a connection brought no request"),
+    }
+}
+
+/// Ends if no request has come in time. The library's own limits begin only when it knows the protocol.
+async fn silence(spoken: &AtomicBool) {
+    tokio::time::sleep(FIRST_REQUEST).await;
+    if spoken.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }

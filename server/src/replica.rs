@@ -2,6 +2,7 @@
 
 use crate::{
     admit::Admission,
+    engine::replaceable::EngineState,
     error::{Error, Kind},
     metrics::{Metrics, Times},
     pipeline::Pipeline,
@@ -66,6 +67,8 @@ pub struct Replica {
     pub metrics: Arc<Metrics>,
     /// Whether a probe should send traffic here.
     pub ready: AtomicBool,
+    /// How its engines fare, as far as they tell.
+    pub engines: Vec<Arc<EngineState>>,
     started: f64,
 }
 
@@ -80,13 +83,31 @@ impl Replica {
         metrics: Arc<Metrics>,
     ) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        Self { facts, pipeline, door, workers, metrics, ready: AtomicBool::new(true), started }
+        Self { facts, pipeline, door, workers, metrics, ready: AtomicBool::new(true), engines: Vec::new(), started }
     }
 
-    /// Whether it takes requests.
+    /// The same, whose engines tell how they fare.
+    #[must_use]
+    pub fn watching(self, engines: Vec<Arc<EngineState>>) -> Self {
+        Self { engines, ..self }
+    }
+
+    /// Whether it takes requests: nobody has told it to end, and an engine is up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::SeqCst)
+        self.ready.load(Ordering::SeqCst) && self.has_engine()
+    }
+
+    /// Whether an engine is up.
+    #[must_use]
+    pub fn has_engine(&self) -> bool {
+        self.engines.is_empty() || self.engines.iter().any(|engine| engine.is_up())
+    }
+
+    /// Whether it can still come back by itself.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.engines.is_empty() || !self.engines.iter().all(|engine| engine.is_lost())
     }
 
     /// Checks the name and version of a call.

@@ -4,14 +4,15 @@ use crate::{
     admit::Admission,
     config::{self, ServeOptions},
     engine::{
-        Engine,
+        Engine, EngineError,
         ort::{OrtEngine, OrtOptions, load_library},
+        replaceable::{Maker, Replaceable},
     },
     error::StartError,
     health,
     listen::{self, Wire},
     metrics::Metrics,
-    model,
+    model::{self, Fetched},
     pipeline::{Pipeline, Target},
     queue::Bounds,
     replica::{Facts, Replica},
@@ -163,19 +164,19 @@ pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), Sta
     }
     refuse_promises(&manifest)?;
     let begun = Instant::now();
-    let fetched = model::obtain(&manifest, options).await?;
+    let fetched = Arc::new(model::obtain(&manifest, options).await?);
     let fetch = begun.elapsed();
     let library = config::ort_library(options);
     let task = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
-        let engines = engines(&manifest, &fetched.path, &library)?;
+        let engines = engines(&manifest, &fetched, &library)?;
         let load = begun.elapsed();
         build(&manifest, engines, &fetched, [fetch, load])
     });
     task.await.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
 }
 
-fn engines(manifest: &Manifest, model: &Path, library: &Path) -> Result<Vec<Box<dyn Engine>>, StartError> {
+fn engines(manifest: &Manifest, model: &Arc<Fetched>, library: &Path) -> Result<Vec<Box<dyn Engine>>, StartError> {
     let environment = load_library(library)?;
     let runtime = &manifest.spec.runtime;
     let instances = usize::try_from(runtime.instances).unwrap_or(1).max(1);
@@ -186,12 +187,18 @@ fn engines(manifest: &Manifest, model: &Path, library: &Path) -> Result<Vec<Box<
     let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
     let threads = runtime.intra_op_threads.and_then(|n| usize::try_from(n).ok()).unwrap_or((share / instances).max(1));
     let options = OrtOptions { providers: runtime.execution_providers.clone(), precision: runtime.precision, threads };
-    let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(instances);
-    for _ in 0..instances {
-        engines.push(Box::new(OrtEngine::load(environment, model, &options)?));
-    }
-    Ok(engines)
+    // Holds the model's file for as long as another engine may have to be made of it.
+    let model = Arc::clone(model);
+    let load = move || OrtEngine::load(environment, &model.path, &options).map(|engine| Box::new(engine) as _);
+    let first: Vec<Box<dyn Engine>> = (0..instances).map(|_| load()).collect::<Result<_, StartError>>()?;
+    let make: Maker = Arc::new(move || load().map_err(|error| EngineError(error.message)));
+    Ok(first.into_iter().map(|engine| Box::new(Replaceable::new(engine, Arc::clone(&make))) as _).collect())
 }
+
+/// A batch hangs if it takes so long,
+const HANG: Duration = Duration::from_secs(120);
+/// and so many times what the whole warm-up took.
+const SLOWER: u32 = 20;
 
 /// Puts a replica together from its engines, and runs it once on each bucket before it is ready.
 ///
@@ -219,8 +226,9 @@ pub fn build(
             StartError::new(reason::MODEL_INVALID, "the model was loaded, and fails when it is run on zeros")
         })?;
     }
+    let warm_up = begun.elapsed();
     let startup =
-        StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: begun.elapsed().as_secs_f64() };
+        StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: warm_up.as_secs_f64() };
     let parse = |text: &millrace_crds::Duration| text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")));
     let max_bytes = usize::try_from(spec.access.max_request_bytes).unwrap_or(usize::MAX);
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
@@ -235,7 +243,9 @@ pub fn build(
     let running = engines.len() * max_rows;
     let door = Admission::new((bounds.entries + running) as u64, held as u64);
     let inline = spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
-    let work = WorkOptions { bounds, buckets, inline };
+    let work = WorkOptions { bounds, buckets, inline, hang: HANG.max(warm_up.saturating_mul(SLOWER)) };
+    let spares = engines.iter().filter_map(|engine| engine.spare());
+    let states = spares.map(|spare| Arc::clone(spare.state())).collect();
     let (workers, threads) =
         Workers::start(engines, work, Arc::clone(&metrics)).map_err(|error| invalid(error.to_string()))?;
     let facts = Facts {
@@ -251,7 +261,7 @@ pub fn build(
         priority: spec.access.priority,
         startup,
     };
-    Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics)), threads))
+    Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics).watching(states)), threads))
 }
 
 #[cfg(test)]

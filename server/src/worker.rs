@@ -7,11 +7,13 @@ use crate::{
     metrics::Metrics,
     protocol::tensor::Tensor,
     queue::{Bounds, Entry, Moment, Next, Queue, Time, Work},
+    seat::Seat,
 };
+use arc_swap::ArcSwap;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -21,6 +23,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A lone request runs on the caller's thread if the model is faster than this: the hand-over costs 20 µs.
 const INLINE: Duration = Duration::from_micros(200);
+/// How long an engine that broke rests before another attempt to put it right.
+const MEND_AGAIN: Duration = Duration::from_secs(1);
+/// A run hangs only if it takes so many times as long as the longest that ended.
+const SLOWER: u32 = 20;
 
 /// One answer to one request; most requests get one, some models give several.
 #[derive(Debug)]
@@ -53,10 +59,12 @@ impl Work for Job {
 pub struct Workers {
     queue: Mutex<State>,
     wake: Condvar,
-    engines: Vec<Mutex<Box<dyn Engine>>>,
+    seats: ArcSwap<Vec<Arc<Seat<Client>>>>,
     start: Instant,
     /// Time that a run takes at least, in nanoseconds, from the runs so far; 0: none yet.
     expected: AtomicU64,
+    /// The longest run that ended, in nanoseconds.
+    longest: AtomicU64,
     batches: bool,
     inline: bool,
     buckets: Vec<usize>,
@@ -77,6 +85,8 @@ pub struct WorkOptions {
     pub buckets: Vec<usize>,
     /// Lone requests of fast models may run on the caller's thread: only where the engine is the CPU.
     pub inline: bool,
+    /// A run that takes longer hangs, unless others took nearly as long: its batch is failed and its engine replaced.
+    pub hang: Duration,
 }
 
 impl Workers {
@@ -93,21 +103,28 @@ impl Workers {
         let workers = Arc::new(Self {
             queue: Mutex::new(State { queue: Queue::new(options.bounds), stopped: false }),
             wake: Condvar::new(),
-            engines: engines.into_iter().map(Mutex::new).collect(),
+            seats: ArcSwap::from_pointee(engines.into_iter().map(|engine| Arc::new(Seat::new(engine))).collect()),
             start: Instant::now(),
             expected: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
             batches,
             inline: options.inline && options.bounds.delay.is_zero(),
             buckets: options.buckets,
             metrics,
         });
-        let threads: Result<Vec<_>, _> = (0..workers.engines.len())
-            .map(|at| {
-                let workers = Arc::clone(&workers);
-                std::thread::Builder::new().name(format!("engine-{at}")).spawn(move || workers.serve(at))
-            })
-            .collect();
+        let seats = workers.seats.load_full();
+        let threads: Result<Vec<_>, _> = seats.iter().map(|seat| workers.staff(seat)).collect();
+        if seats.iter().any(|seat| seat.spare().is_some()) {
+            let watched = Arc::downgrade(&workers);
+            std::thread::Builder::new().name("watch".to_owned()).spawn(move || watch(&watched, options.hang))?;
+        }
         Ok((workers, threads?))
+    }
+
+    /// Gives a seat its thread.
+    fn staff(self: &Arc<Self>, seat: &Arc<Seat<Client>>) -> std::io::Result<JoinHandle<()>> {
+        let (workers, seat) = (Arc::clone(self), Arc::clone(seat));
+        std::thread::Builder::new().name("engine".to_owned()).spawn(move || workers.serve(&seat))
     }
 
     /// Entries that wait.
@@ -139,14 +156,12 @@ impl Workers {
             work: Job { inputs, answers: sender },
         };
         let expected = self.expected();
-        if self.inline
-            && !expected.is_zero()
-            && expected < INLINE
-            && self.depth() == 0
-            && let Some(mut engine) = self.engines.iter().find_map(|engine| engine.try_lock().ok())
-        {
-            self.run(&mut **engine, vec![entry]);
-            return Ok(receiver);
+        if self.inline && !expected.is_zero() && expected < INLINE && self.depth() == 0 {
+            let seats = self.seats.load();
+            if let Some((seat, mut engine)) = seats.iter().find_map(|seat| Some((seat, seat.idle()?))) {
+                self.run(seat, &mut **engine, vec![entry]);
+                return Ok(receiver);
+            }
         }
         self.state().queue.push(entry).map_err(|_| Error::refused(Kind::Exhausted, "the queue is full"))?;
         self.wake.notify_one();
@@ -165,10 +180,53 @@ impl Workers {
         Duration::from_nanos(self.expected.load(Ordering::Relaxed))
     }
 
-    fn serve(&self, at: usize) {
-        while let Some(batch) = self.next_batch() {
-            let mut engine = self.engines[at].lock().unwrap_or_else(PoisonError::into_inner);
-            self.run(&mut **engine, batch);
+    fn serve(&self, seat: &Seat<Client>) {
+        while !seat.is_left()
+            && let Some(batch) = self.next_batch()
+        {
+            let mut engine = seat.engine();
+            self.run(seat, &mut **engine, batch);
+            self.mend(seat, &mut **engine);
+        }
+    }
+
+    /// Puts an engine right that failed, before it takes another batch.
+    fn mend(&self, seat: &Seat<Client>, engine: &mut dyn Engine) {
+        while !engine.is_sound() && !seat.is_left() && !self.state().stopped {
+            // To look at an engine that broke may hang as well.
+            seat.begin(Arc::new([]));
+            let mended = engine.mend();
+            if seat.end() && !mended {
+                std::thread::sleep(MEND_AGAIN);
+            }
+        }
+    }
+
+    /// Fails batches that hang, and puts another engine in the place of the one that hangs on them.
+    fn relieve(self: &Arc<Self>, hang: Duration) {
+        let longest = Duration::from_nanos(self.longest.load(Ordering::Relaxed));
+        let seats = self.seats.load_full();
+        for (at, seat) in seats.iter().enumerate() {
+            if let Some(clients) = seat.overdue(hang.max(longest.saturating_mul(SLOWER))) {
+                tracing::error!("an engine hangs: its batch is failed, and the engine replaced");
+                fail(&clients, "the engine failed on this request");
+            }
+            if !seat.is_left() {
+                continue;
+            }
+            let Some(engine) = seat.spare().and_then(|spare| spare.engine().ok()) else { continue };
+            let fresh = Arc::new(Seat::new(engine));
+            match self.staff(&fresh) {
+                // It ends by itself when the server does, as the others do.
+                Ok(thread) => drop(thread),
+                Err(error) => {
+                    tracing::error!(%error, "there is no thread for a new engine");
+                    continue;
+                }
+            }
+            let mut others = Vec::clone(&self.seats.load());
+            others[at] = fresh;
+            self.seats.store(Arc::new(others));
         }
     }
 
@@ -198,7 +256,7 @@ impl Workers {
         }
     }
 
-    fn run(&self, engine: &mut dyn Engine, entries: Vec<Entry<Job>>) {
+    fn run(&self, seat: &Seat<Client>, engine: &mut dyn Engine, entries: Vec<Entry<Job>>) {
         let begun = self.now();
         let mut requests = Vec::with_capacity(entries.len());
         let mut clients = Vec::with_capacity(entries.len());
@@ -215,12 +273,17 @@ impl Workers {
         let Some(inputs) = inputs else {
             return fail(&clients, "the requests don't fit each other");
         };
+        let clients: Arc<[Client]> = clients.into();
+        seat.begin(Arc::clone(&clients));
         let timer = Instant::now();
         let whole = clients.len() == 1 && padded == rows;
         let result = catch_unwind(AssertUnwindSafe(|| {
             engine.run(&inputs, &mut |outputs| deliver(&clients, outputs, whole, timer.elapsed()))
         }));
         let took = timer.elapsed();
+        if !seat.end() {
+            return;
+        }
         match result {
             Ok(Ok(())) => self.record(rows, took),
             Ok(Err(error)) => {
@@ -241,7 +304,19 @@ impl Workers {
         // run tells little, for it warms up.
         let new = if old == 0 { nanos / 4 } else { nanos.min(old.saturating_add(old / 4 + 1)) };
         self.expected.store(new, Ordering::Relaxed);
+        self.longest.fetch_max(nanos, Ordering::Relaxed);
         self.metrics.ran(rows, took);
+    }
+}
+
+/// Looks after engines that hang, until the server ends.
+fn watch(workers: &Weak<Workers>, hang: Duration) {
+    loop {
+        std::thread::sleep((hang / 4).min(Duration::from_secs(1)));
+        match workers.upgrade() {
+            Some(workers) if !workers.state().stopped => workers.relieve(hang),
+            _ => return,
+        }
     }
 }
 

@@ -95,7 +95,13 @@ impl FakeEngine {
     #[must_use]
     pub fn new(answers: usize, gate: Gate) -> Self {
         let spec = |name: &str| TensorSpec { name: name.to_owned(), datatype: Datatype::Fp32, shape: vec![-1, 2] };
-        Self { signature: Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }, answers, gate, takes: Duration::ZERO, broken: false }
+        Self {
+            signature: Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] },
+            answers,
+            gate,
+            takes: Duration::ZERO,
+            broken: false,
+        }
     }
 
     /// Makes each run take so long.

@@ -5,8 +5,7 @@ pub mod ort;
 pub mod replaceable;
 
 use crate::protocol::tensor::{Signature, Tensor};
-use replaceable::{EngineState, Maker};
-use std::sync::Arc;
+use replaceable::Spare;
 
 /// A failure inside the engine. Its text goes to the log only.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +33,8 @@ pub trait Engine: Send {
         true
     }
 
-    /// How to make another should this one hang, and where it tells how it fares; `None`: there is no other.
-    fn spare(&self) -> Option<(Maker, Arc<EngineState>)> {
+    /// How to make another, should this one hang; `None`: there is no other.
+    fn spare(&self) -> Option<Spare> {
         None
     }
 }

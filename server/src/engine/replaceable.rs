@@ -50,27 +50,64 @@ impl EngineState {
     }
 }
 
+/// How to make another engine in the place of one that broke or hangs.
+#[derive(Clone)]
+pub struct Spare {
+    make: Maker,
+    signature: Signature,
+    state: Arc<EngineState>,
+}
+
+impl Spare {
+    /// Another engine, to be replaced in its turn.
+    ///
+    /// # Errors
+    /// None can be made; the state tells so.
+    pub fn engine(&self) -> Result<Box<dyn Engine>, EngineError> {
+        let engine = Some(self.session()?);
+        Ok(Box::new(Replaceable { engine, doubted: false, failures: 0, spare: self.clone() }))
+    }
+
+    /// How the engine fares.
+    #[must_use]
+    pub fn state(&self) -> &Arc<EngineState> {
+        &self.state
+    }
+
+    fn session(&self) -> Result<Box<dyn Engine>, EngineError> {
+        let made = catch_unwind(AssertUnwindSafe(|| (self.make)()));
+        let made = made.unwrap_or_else(|_| Err(EngineError("making it panicked".to_owned())));
+        let why = match made {
+            Ok(engine) if engine.signature() == &self.signature => {
+                self.state.failed.store(0, Ordering::Relaxed);
+                self.state.replaced.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("a new engine is in place");
+                return Ok(engine);
+            }
+            Ok(_) => "its file has changed".to_owned(),
+            Err(error) => error.0,
+        };
+        self.state.failed.fetch_add(1, Ordering::Relaxed);
+        Err(EngineError(format!("no new engine can be made: {why}")))
+    }
+}
+
 /// An engine, and how to make another.
 pub struct Replaceable {
     /// `None`: it broke.
     engine: Option<Box<dyn Engine>>,
-    make: Maker,
-    signature: Signature,
     /// It failed a batch, which may be the batch's fault or its own.
     doubted: bool,
     failures: u32,
-    state: Arc<EngineState>,
+    spare: Spare,
 }
 
 impl Replaceable {
-    /// The first session.
-    ///
-    /// # Errors
-    /// It can't be made.
-    pub fn new(make: Maker) -> Result<Self, EngineError> {
-        let engine = make()?;
-        let signature = engine.signature().clone();
-        Ok(Self { engine: Some(engine), make, signature, doubted: false, failures: 0, state: Arc::default() })
+    /// An engine that `make` can make again.
+    #[must_use]
+    pub fn new(engine: Box<dyn Engine>, make: Maker) -> Self {
+        let spare = Spare { make, signature: engine.signature().clone(), state: Arc::default() };
+        Self { engine: Some(engine), doubted: false, failures: 0, spare }
     }
 
     /// Drops the session. A broken one may panic once more.
@@ -95,36 +132,16 @@ impl Replaceable {
         }
         self.doubted = false;
         if self.engine.is_none() {
-            self.engine = Some(self.another()?);
+            self.engine = Some(self.spare.session()?);
             self.failures = 0;
         }
         self.engine.as_mut().ok_or_else(|| EngineError("there is no engine".to_owned()))
-    }
-
-    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
-        let made = catch_unwind(AssertUnwindSafe(|| (self.make)()));
-        let made = made.unwrap_or_else(|_| Err(EngineError("making it panicked".to_owned())));
-        match made {
-            Ok(engine) if engine.signature() == &self.signature => {
-                self.state.failed.store(0, Ordering::Relaxed);
-                self.state.replaced.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!("a new engine is in place");
-                Ok(engine)
-            }
-            Ok(_) => Err(self.no_other("its file has changed")),
-            Err(error) => Err(self.no_other(&error.0)),
-        }
-    }
-
-    fn no_other(&self, why: &str) -> EngineError {
-        self.state.failed.fetch_add(1, Ordering::Relaxed);
-        EngineError(format!("no new engine can be made: {why}"))
     }
 }
 
 impl Engine for Replaceable {
     fn signature(&self) -> &Signature {
-        &self.signature
+        &self.spare.signature
     }
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {
@@ -155,8 +172,8 @@ impl Engine for Replaceable {
         self.engine.is_some() && !self.doubted
     }
 
-    fn spare(&self) -> Option<(Maker, Arc<EngineState>)> {
-        Some((Arc::clone(&self.make), Arc::clone(&self.state)))
+    fn spare(&self) -> Option<Spare> {
+        Some(self.spare.clone())
     }
 }
 
@@ -178,7 +195,7 @@ mod tests {
             }
             Ok(Box::new(FakeEngine::new(1, Gate::default())))
         });
-        Replaceable::new(make).unwrap()
+        Replaceable::new(make().unwrap(), make)
     }
 
     fn run(engine: &mut Replaceable, first: f32) -> Result<(), EngineError> {
@@ -196,7 +213,7 @@ mod tests {
             assert!(!engine.is_sound(), "{told:?}: it must not be used before it is looked at");
             run(&mut engine, 1.0).unwrap_or_else(|error| panic!("{told:?} failed another batch: {error}"));
             assert_eq!(made.load(Ordering::SeqCst), sessions, "{told:?}");
-            assert_eq!(engine.state.replaced(), sessions as u64 - 1, "{told:?}");
+            assert_eq!(engine.spare.state.replaced(), sessions as u64 - 1, "{told:?}");
         }
     }
 
@@ -215,11 +232,11 @@ mod tests {
     fn when_no_other_can_be_made_it_says_so() {
         let made = Arc::default();
         let mut engine = engine(&made, 1);
-        assert!(engine.mend() && engine.state.is_up());
+        assert!(engine.mend() && engine.spare.state.is_up());
         run(&mut engine, Told::Panic.value()).unwrap_err();
         for attempt in 1..=ATTEMPTS {
             assert!(!engine.mend());
-            assert_eq!((engine.state.is_up(), engine.state.is_lost()), (false, attempt == ATTEMPTS));
+            assert_eq!((engine.spare.state.is_up(), engine.spare.state.is_lost()), (false, attempt == ATTEMPTS));
         }
         assert!(run(&mut engine, 1.0).unwrap_err().0.contains("no new engine can be made"));
     }

@@ -28,9 +28,11 @@ const EVENTS: &str = "text/event-stream";
 /// Whether the caller wants answers as they come.
 #[must_use]
 pub fn asked(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim() == EVENTS))
-    })
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim() == EVENTS)))
 }
 
 /// A request that was sent to the engine, and what its answers need to be written.
@@ -112,8 +114,7 @@ impl Writer {
         let asked = &mut self.asked;
         asked.times = Times { queue: answer.queued, infer: answer.computed, ..asked.times };
         let outputs = response::select(answer.outputs, &asked.wanted);
-        let head =
-            Head { model: &asked.name, version: &self.replica.facts.version, id: asked.id.as_deref() };
+        let head = Head { model: &asked.name, version: &self.replica.facts.version, id: asked.id.as_deref() };
         // Events are text: raw tensors have no place in them.
         let body = response::encode(head, &outputs, &[], false)?.body;
         Ok([b"data: ", &body[..], b"\n\n"].concat().into())

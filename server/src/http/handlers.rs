@@ -130,7 +130,11 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
 }
 
 fn ready(replica: &Replica, yes: serde_json::Value) -> Result<Whole, Error> {
-    if replica.is_ready() { Ok(json(&yes)) } else { Err(Error::new(Kind::Unavailable, "the server is draining")) }
+    if replica.is_ready() {
+        Ok(json(&yes))
+    } else {
+        Err(Error::new(Kind::Unavailable, "the server takes no requests now"))
+    }
 }
 
 /// Admits a request and reads its body, decoded. The permit counts it as in flight for as long as it is held.

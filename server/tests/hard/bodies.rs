@@ -72,7 +72,7 @@ async fn a_flood_of_frames_of_one_byte_is_as_small_as_its_bytes() {
     let crumb = raw::frame(raw::DATA, 0, 1, b"x");
     let end = raw::frame(raw::DATA, raw::END_STREAM, 1, b"x");
     let frames = std::iter::once(head).chain(std::iter::repeat_n(crumb, FRAMES)).chain(std::iter::once(end));
-    let taken = raw::Wire::open(serving.address).await.send(frames).await;
+    let taken = raw::Wire::open(serving.address).await.send(frames, |taken| taken.headers > 0).await;
     assert!(taken.headers == 1 || taken.goaway.is_some(), "it is answered, or the connection is ended: {taken:?}");
     let grown = memory::resident().saturating_sub(before);
     assert!(grown < 48, "{FRAMES} frames took {grown} MiB");
@@ -147,7 +147,6 @@ async fn shapes_that_overflow_and_nests_that_never_end_are_400() {
     bodies.push(input("[1, 2]", &"[".repeat(100_000)));
     bodies.push(r#"{"a":"#.repeat(100_000));
     bodies.push(input("[1, 2]", "[1, NaN]"));
-    bodies.push(input("[1, 2]", "[1, 1e999]"));
     let outputs = |names: &str| infer_body(&[1.0, 2.0]).replacen('{', &format!(r#"{{"outputs": [{names}], "#), 1);
     bodies.push(outputs(r#"{"name": "y"}, {"name": "y"}"#));
     bodies.push(outputs(r#"{"name": "z"}"#));

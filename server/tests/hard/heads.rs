@@ -32,6 +32,12 @@ async fn a_head_that_never_ends_is_hung_up_on() {
     assert_eq!(answer(&mut read).await, "");
     let took = begun.elapsed();
     assert!((Duration::from_secs(29)..Duration::from_secs(32)).contains(&took), "{took:?}");
+    // Nor may one be kept open that has said nothing, or not enough to tell its protocol.
+    for start in ["", "P", "PRI * HTTP/2.0\r\n"] {
+        let (mut read, _write) = begin(serving.address, start).await;
+        let hung_up = tokio::time::timeout(Duration::from_secs(60), answer(&mut read)).await;
+        assert!(hung_up.is_ok(), "{start:?} keeps a connection for ever");
+    }
 }
 
 /// A body that one reader ends by its length and another by its chunks is the seed of request smuggling.
@@ -59,13 +65,13 @@ async fn heads_over_http2_are_bounded() {
     let value = [&[0x7f, 0xb9, 0x16][..], &[b'x'; 3_000]].concat();
     let bomb = [raw::block(2, "/v2/health/ready"), vec![0x40, 1, b'x'], value, vec![0xbe; 10_000]].concat();
     let frames = std::iter::once(raw::frame(raw::HEADERS, raw::END_HEADERS | raw::END_STREAM, 1, &bomb));
-    let taken = Wire::open(serving.address).await.send(frames).await;
+    let taken = Wire::open(serving.address).await.send(frames, |taken| taken.headers + taken.resets > 0).await;
     assert!(taken.headers + taken.resets > 0 || taken.goaway.is_some(), "{taken:?}");
     // A head that goes on and on in frames of its own.
     let more = raw::frame(raw::CONTINUATION, 0, 1, &[0x00, 1, b'y', 1, b'z'].repeat(200));
     let open = raw::frame(raw::HEADERS, 0, 1, &raw::block(2, "/v2/health/ready"));
     let endless = std::iter::once(open).chain(std::iter::repeat_n(more, 20_000));
-    let taken = Wire::open(serving.address).await.send(endless).await;
+    let taken = Wire::open(serving.address).await.send(endless, |taken| taken.goaway.is_some()).await;
     assert!(taken.goaway.is_some() || taken.closed, "20 MB of headers were read: {taken:?}");
     let grown = memory::resident().saturating_sub(before);
     assert!(grown < 48, "heads took {grown} MiB");

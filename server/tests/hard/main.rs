@@ -5,6 +5,7 @@
 mod support;
 
 mod bodies;
+mod engine;
 mod frames;
 mod heads;
 mod memory;

@@ -1,6 +1,6 @@
 //! Bytes as no client library would send them, over HTTP/1.1 and HTTP/2.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -94,8 +94,12 @@ impl Wire {
     }
 
     /// Sends `frames` one after the other, reading all the while, then waits for an answer to a last ping: by then the
-    /// server has taken all of it, or the connection is over.
-    pub async fn send(self, frames: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Taken {
+    /// server has taken all of it, or the connection is over. What it does of its own accord is waited for a little.
+    pub async fn send(
+        self,
+        frames: impl Iterator<Item = Vec<u8>> + Send + 'static,
+        done: impl Fn(&Taken) -> bool,
+    ) -> Taken {
         let Self { mut read, mut write } = self;
         let sender = tokio::spawn(async move {
             let mut gathered = Vec::new();
@@ -113,11 +117,17 @@ impl Wire {
             Some(write)
         });
         let mut taken = Taken::default();
-        loop {
+        let mut answered = false;
+        while !(answered && done(&taken)) {
             let mut head = [0; 9];
-            if read.read_exact(&mut head).await.is_err() {
-                taken.closed = true;
-                break;
+            let patience = Duration::from_secs(if answered { 3 } else { 60 });
+            match tokio::time::timeout(patience, read.read_exact(&mut head)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => {
+                    taken.closed = true;
+                    break;
+                }
+                Err(_) => break,
             }
             let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
             let mut payload = vec![0; length];
@@ -129,7 +139,7 @@ impl Wire {
                 HEADERS => taken.headers += 1,
                 RST_STREAM => taken.resets += 1,
                 GOAWAY => taken.goaway = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap())),
-                6 if payload == b"the last" => break,
+                6 => answered |= payload == b"the last",
                 _ => {}
             }
         }

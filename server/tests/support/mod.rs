@@ -70,13 +70,21 @@ impl Serving {
             "apiVersion: millrace.dev/v1alpha1\nkind: InferenceService\nmetadata: {{name: fake, namespace: team}}\nspec:\n  model: {{uri: 's3://models/fake.onnx'}}\n  runtime: {{executionProviders: [CUDA]}}\n{spec}"
         );
         let manifest = Manifest::from_yaml(&text).unwrap();
-        let engines: Vec<Box<dyn Engine>> = vec![Box::new(FakeEngine::new(answers, gate))];
-        let (replica, _threads) = serve::build(&manifest, engines, &Fetched::nowhere(), [Duration::ZERO; 2]).unwrap();
-        Self::with(replica).await
+        Self::over(&manifest, vec![Box::new(FakeEngine::new(answers, gate))], tls).await
+    }
+
+    /// A server with engines of a test's own.
+    pub async fn over(manifest: &Manifest, engines: Vec<Box<dyn Engine>>, tls: Option<Arc<Tls>>) -> Self {
+        let (replica, _threads) = serve::build(manifest, engines, &Fetched::nowhere(), [Duration::ZERO; 2]).unwrap();
+        Self::behind(replica, tls).await
     }
 
     /// Serves what was built already.
     pub async fn with(replica: Arc<Replica>) -> Self {
+        Self::behind(replica, None).await
+    }
+
+    async fn behind(replica: Arc<Replica>, tls: Option<Arc<Tls>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ending) = watch::channel(false);

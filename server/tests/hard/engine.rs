@@ -1,0 +1,136 @@
+//! An engine that throws, breaks or hangs: it fails its own batch, is replaced, and health tells of it.
+
+use crate::support::{Serving, infer_body};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Empty};
+use millrace_crds::manifest::Manifest;
+use millrace_server::{
+    engine::{
+        Engine, EngineError,
+        fake::{FakeEngine, Gate, Told},
+        replaceable::{Maker, Replaceable},
+    },
+    error::Kind,
+    health,
+    metrics::Metrics,
+    protocol::{data::Data, tensor::Tensor},
+    queue::Bounds,
+    replica::next_answer,
+    worker::{WorkOptions, Workers},
+};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const MANIFEST: &str = "apiVersion: millrace.dev/v1alpha1\nkind: InferenceService\nmetadata: {name: fake}\nspec: {model: {uri: 's3://models/fake.onnx'}}\n";
+
+/// Makes fake engines for as long as it may.
+#[derive(Clone, Default)]
+struct Works {
+    made: Arc<AtomicUsize>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Works {
+    fn engine(&self, gates: Vec<Gate>) -> Box<dyn Engine> {
+        let works = self.clone();
+        let make: Maker = Arc::new(move || {
+            let made = works.made.fetch_add(1, Ordering::SeqCst);
+            if works.stopped.load(Ordering::SeqCst) {
+                return Err(EngineError("the file is gone".to_owned()));
+            }
+            Ok(Box::new(FakeEngine::new(1, gates.get(made).cloned().unwrap_or_default())))
+        });
+        Box::new(Replaceable::new(make().unwrap(), make))
+    }
+
+    async fn serving(&self) -> Serving {
+        Serving::over(&Manifest::from_yaml(MANIFEST).unwrap(), vec![self.engine(Vec::new())], None).await
+    }
+}
+
+/// What a probe says.
+async fn probe(serving: &Serving, path: &str) -> (u16, String) {
+    let slot = Arc::new(OnceLock::from(Arc::clone(&serving.replica)));
+    let response = health::answer(slot, Request::get(path).body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status.as_u16(), String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned())
+}
+
+#[tokio::test]
+async fn what_throws_or_breaks_fails_its_own_batch_and_is_replaced() {
+    for (told, sessions) in [(Told::Fail, 1), (Told::Panic, 2), (Told::Break, 2)] {
+        let works = Works::default();
+        let serving = works.serving().await;
+        assert_eq!(probe(&serving, "/readyz").await, (200, "ok".to_owned()));
+        let (status, text) = serving.post("/v2/models/fake/infer", &infer_body(&[told.value(), 0.0])).await;
+        assert_eq!(status, 500, "{told:?}: {text}");
+        assert!(!text.contains("told") && !text.contains("secret"), "the engine's words stay inside: {text}");
+        for _ in 0..3 {
+            assert_eq!(serving.infer(1.0).await.0, 200, "{told:?} failed another request");
+        }
+        assert_eq!(works.made.load(Ordering::SeqCst), sessions, "{told:?}");
+        let (status, text) = probe(&serving, "/readyz").await;
+        assert_eq!((status, text.contains("replaced")), (200, sessions > 1), "{told:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn without_another_engine_it_isnt_ready_and_in_the_end_not_alive() {
+    let works = Works::default();
+    let serving = works.serving().await;
+    works.stopped.store(true, Ordering::SeqCst);
+    serving.post("/v2/models/fake/infer", &infer_body(&[Told::Panic.value(), 0.0])).await;
+    serving.until(|| !serving.replica.is_ready()).await;
+    assert_eq!(probe(&serving, "/readyz").await.0, 503);
+    assert_eq!(serving.get("/v2/health/ready").await.0, 503);
+    assert_eq!(probe(&serving, "/livez").await.0, 200, "it may still come back");
+    // It comes back as soon as an engine can be made.
+    works.stopped.store(false, Ordering::SeqCst);
+    serving.until(|| serving.replica.is_ready()).await;
+    assert_eq!(serving.infer(1.0).await.0, 200);
+    // If none ever can, a new process has better chances.
+    works.stopped.store(true, Ordering::SeqCst);
+    serving.post("/v2/models/fake/infer", &infer_body(&[Told::Panic.value(), 0.0])).await;
+    let begun = Instant::now();
+    while serving.replica.is_alive() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(probe(&serving, "/livez").await.0, 500);
+}
+
+#[tokio::test]
+async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
+    let (gate, works) = (Gate::default(), Works::default());
+    let engine = works.engine(vec![gate.clone()]);
+    let state = Arc::clone(engine.spare().unwrap().state());
+    let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
+    let options = WorkOptions { bounds, buckets: Vec::new(), inline: false, hang: Duration::from_millis(100) };
+    let (workers, mut threads) = Workers::start(vec![engine], options, Arc::new(Metrics::new("fake", "none"))).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let submit = || {
+        let row = Tensor { name: "x".to_owned(), shape: vec![1, 2], data: Data::Fp32(vec![1.0, 0.0]) };
+        workers.submit(vec![row], 1, 0, deadline).unwrap()
+    };
+    gate.close();
+    let mut stuck = submit();
+    let error = next_answer(&mut stuck, deadline).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Engine, "{error}");
+    // What came meanwhile, and what comes now, is answered by the new one.
+    let answer = next_answer(&mut submit(), deadline).await.unwrap().unwrap();
+    assert_eq!(answer.outputs[0].data, Data::Fp32(vec![2.0, 1.0]));
+    assert_eq!((works.made.load(Ordering::SeqCst), state.replaced(), state.is_up()), (2, 1, true));
+    // The thread that hung ends when it comes back, and answers nobody twice.
+    gate.open();
+    let hung = threads.remove(0);
+    tokio::task::spawn_blocking(move || hung.join().unwrap()).await.unwrap();
+    assert!(next_answer(&mut stuck, deadline).await.unwrap().is_none());
+    assert_eq!(next_answer(&mut submit(), deadline).await.unwrap().unwrap().outputs.len(), 1);
+    workers.stop();
+}
