@@ -8,7 +8,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioIo},
 };
 use millrace_crds::manifest::Manifest;
 use millrace_server::{
@@ -23,6 +23,7 @@ use millrace_server::{
     serve,
     tls::Tls,
 };
+use prost::Message as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -167,6 +168,25 @@ impl Serving {
     pub async fn grpc(&self) -> GrpcInferenceServiceClient<tonic::transport::Channel> {
         let endpoint = tonic::transport::Endpoint::new(format!("http://{}", self.address)).unwrap();
         GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap())
+    }
+
+    /// A call to ModelInfer with one more header, without the library's client: gives `grpc-status`.
+    pub async fn grpc_by_hand(&self, message: &proto::ModelInferRequest, name: &str, value: &str) -> String {
+        let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let message = message.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let request = Request::post("http://server/inference.GRPCInferenceService/ModelInfer")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header(name, value)
+            .body(Full::new(Bytes::from([&[0], &length[..], &message[..]].concat())));
+        let (parts, body) = sender.send_request(request.unwrap()).await.unwrap().into_parts();
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
+        let status = parts.headers.get("grpc-status").or(trailers.get("grpc-status"));
+        status.map_or_else(String::new, |status| status.to_str().unwrap().to_owned())
     }
 
     pub fn message(&self, model: &str, row: &[f32]) -> proto::ModelInferRequest {
