@@ -49,7 +49,7 @@ fn the_server_itself() {
     let (replica, threads) = serve::build(
         &Manifest::from_yaml(MANIFEST).unwrap(),
         vec![Box::new(engine) as Box<dyn Engine>],
-        "none",
+        &millrace_server::model::Fetched::nowhere(),
         [Duration::ZERO; 2],
     )
     .unwrap();

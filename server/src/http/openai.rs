@@ -41,7 +41,7 @@ where
     json_depth::check(&body, replica.facts.max_json_depth)?;
     let request = embeddings::parse(&body)?;
     replica.check_name(&request.model, None)?;
-    let deadline = replica.deadline(arrival, None);
+    let deadline = replica.deadline(arrival, millrace_hop::deadline::asked(headers));
     let request = Arc::new(request);
     let tokens = Arc::new(AtomicUsize::new(0));
     let (asked, counted) = (Arc::clone(&request), Arc::clone(&tokens));

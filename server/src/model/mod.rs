@@ -143,7 +143,7 @@ fn is_cached(path: &Path, wanted: &str) -> bool {
 
 /// A model that lies on this machine: its file; or for a model of several files their folder, or the first of them in it.
 fn mounted_model(model: Wanted<'_>, path: &Path) -> Result<Fetched, StartError> {
-    let unreadable = |error| StartError::new(reason::FETCH_FAILED, format!("the model's file can't be read: {error}"));
+    let unreadable = |error| StartError::new(reason::FETCH_FAILED, format!("{} can't be read: {error}", model.uri));
     let Some(first) = model.files.first() else {
         let digest = verify::digest_of(path).map_err(unreadable)?;
         verify::compare(&digest, model.sha256.map(Sha256::as_str))?;
