@@ -1,6 +1,9 @@
 //! Models from stores: over HTTP on this machine, with transfers that break, and stores that may not be asked.
 #![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
+#[path = "support/head.rs"]
+mod head;
+
 use millrace_crds::{conditions::reason, store::Store};
 use millrace_server::model::{
     fetch,
@@ -12,10 +15,7 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 const MODEL: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -27,12 +27,7 @@ async fn store(first: usize, asked: Arc<Mutex<Vec<String>>>) -> Store {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let Ok(byte) = stream.read_u8().await else { break };
-                head.push(byte);
-            }
-            let head = String::from_utf8(head).unwrap().to_lowercase();
+            let head = head::read(&mut stream).await.to_lowercase();
             let from = head
                 .split_once("range: bytes=")
                 .map_or(0, |(_, rest)| rest.split('-').next().unwrap().parse().unwrap());

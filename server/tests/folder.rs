@@ -1,6 +1,9 @@
 //! Models of several files from a store: laid out as the manifest names them, each verified, kept in the cache.
 #![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
+#[path = "support/head.rs"]
+mod head;
+
 use clap::Parser as _;
 use millrace_crds::manifest::Manifest;
 use millrace_server::{
@@ -10,10 +13,7 @@ use millrace_server::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 /// The least that reads as a model: its version of ONNX.
 const MODEL: &[u8] = &[8, 9];
@@ -26,12 +26,7 @@ async fn store(asked: Arc<Mutex<Vec<String>>>) -> String {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let Ok(byte) = stream.read_u8().await else { break };
-                head.push(byte);
-            }
-            let head = String::from_utf8(head).unwrap();
+            let head = head::read(&mut stream).await;
             let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
             let body = match path.as_str() {
                 "/pets/onnx/model.onnx" => Some(MODEL),

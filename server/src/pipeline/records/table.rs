@@ -67,20 +67,12 @@ impl<'de> Visitor<'de> for Body<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         // Whether it is a record or columns is known from its first value.
         let mut lists = None;
-        let mut seen = vec![false; self.step.columns.len()];
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let Some(at) = known(self.step, &key)? else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            once(&mut seen, at, &key)?;
-            let list = map.next_value_seed(Entry { step: self.step, table: self.table, at })?;
+        let seen = read_keys(self.step, self.table, &mut map, |key, list| {
             if lists.replace(list).is_some_and(|before| before != list) {
-                return Err(A::Error::custom(format!(
-                    "column {key:?}: some columns are lists and others aren't; send {FORMS}"
-                )));
+                return Err(format!("column {key:?}: some columns are lists and others aren't; send {FORMS}"));
             }
-        }
+            Ok(())
+        })?;
         self.table.single = lists != Some(true);
         let rows = if self.table.single {
             1
@@ -129,25 +121,37 @@ impl<'de> Visitor<'de> for Record<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let row = self.table.rows;
-        let mut seen = vec![false; self.step.columns.len()];
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let Some(at) = known(self.step, &key)? else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            once(&mut seen, at, &key)?;
-            if map.next_value_seed(Entry { step: self.step, table: self.table, at })? {
-                return Err(A::Error::custom(format!(
-                    "record {row}: column {key:?} is a list, and should be one value"
-                )));
-            }
-        }
+        let seen = read_keys(self.step, self.table, &mut map, |key, list| match list {
+            true => Err(format!("record {row}: column {key:?} is a list, and should be one value")),
+            false => Ok(()),
+        })?;
         for (at, _) in seen.iter().enumerate().filter(|(_, seen)| !**seen) {
             add(self.step, self.table, (at, row), &Cell::Missing)?;
         }
         self.table.rows += 1;
         Ok(())
     }
+}
+
+/// Reads an object's keys, each a column once, and says which were there. `fits` is told of each value whether it was a
+/// list, and may refuse it.
+fn read_keys<'de, A: MapAccess<'de>>(
+    step: &RecordsStep,
+    table: &mut Table,
+    map: &mut A,
+    mut fits: impl FnMut(&str, bool) -> Result<(), String>,
+) -> Result<Vec<bool>, A::Error> {
+    let mut seen = vec![false; step.columns.len()];
+    while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        let Some(at) = known(step, &key)? else {
+            map.next_value::<IgnoredAny>()?;
+            continue;
+        };
+        once(&mut seen, at, &key)?;
+        let list = map.next_value_seed(Entry { step, table: &mut *table, at })?;
+        fits(&key, list).map_err(A::Error::custom)?;
+    }
+    Ok(seen)
 }
 
 /// The column of a key; `None`: it is passed over.
