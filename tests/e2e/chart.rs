@@ -22,6 +22,12 @@ fn helm(bed: &Bed, more: &[&str]) {
     for deployment in ["deployment/millrace-operator", "deployment/millrace-gateway"] {
         bed.kubectl(&["-n", SYSTEM_NAMESPACE, "rollout", "status", deployment, "--timeout=120s"]).unwrap();
     }
+    // A rollout is complete while former pods still drain, and a gateway that drains answers under its former certificate.
+    wait_until("the end of the former pods", SOON, || {
+        let pods = bed.list(&["-n", SYSTEM_NAMESPACE, "pods"])?;
+        Ok(pods.iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null()))
+    })
+    .unwrap();
 }
 
 #[test]
@@ -116,7 +122,8 @@ fn a_certificate_of_ones_own() {
     helm(bed, &[]);
     product().read_ca().unwrap();
     product().wait_reachable(SOON).unwrap();
-    assert_eq!(service.process(b"hello, hello").unwrap().status, 200);
+    let answer = service.process(b"hello, hello").unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
     service.delete().unwrap();
 }
 
