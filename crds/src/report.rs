@@ -101,6 +101,21 @@ pub struct ServerReport {
     pub batches: Vec<BatchReport>,
     /// What the start took.
     pub startup: StartupReport,
+    /// How the build of a better engine fares, while another serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_build: Option<EngineBuild>,
+}
+
+/// A build of TensorRT's engine, while CUDA serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineBuild {
+    /// It goes on.
+    #[default]
+    Building,
+    /// It has ended, and its engine serves.
+    Built,
+    /// It failed: what served goes on serving.
+    Failed,
 }
 
 /// Engine time at one batch size.

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod gpu;
 pub mod grpc;
 pub mod health;
 pub mod http;

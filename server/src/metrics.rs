@@ -1,5 +1,6 @@
 //! Counters for Prometheus, for the protocol's statistics and for the scaler's report: written in one place, read in three.
 
+use crate::gpu::{Gpu, GpuMetrics};
 use millrace_crds::report::{BatchReport, LATENCY_BOUNDS};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -92,6 +93,7 @@ pub struct Times {
 /// All that is counted.
 pub struct Metrics {
     registry: Registry,
+    gpu: Option<GpuMetrics>,
     model: String,
     requests: Family<RequestLabels, Counter>,
     rejected: Family<ReasonLabel, Counter>,
@@ -129,6 +131,7 @@ impl Metrics {
         registry.register("inference_queue_depth", "Requests that wait for the engine", queue_depth.clone());
         registry.register("inference_in_flight", "Requests inside", in_flight.clone());
         registry.register_with_unit("model_load", "Fetch, load and warm-up of the model", Unit::Seconds, load.clone());
+        let gpu = Gpu::first().map(|gpu| GpuMetrics::new(gpu, &mut registry));
         registry.register(
             "model",
             "The model",
@@ -136,6 +139,7 @@ impl Metrics {
         );
         Self {
             registry,
+            gpu,
             model: model.to_owned(),
             requests,
             rejected,
@@ -217,6 +221,9 @@ impl Metrics {
     pub fn render(&self, depth: usize, in_flight: u64) -> String {
         self.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        if let Some(gpu) = &self.gpu {
+            gpu.refresh();
+        }
         let mut text = String::new();
         let _ = encode(&mut text, &self.registry);
         text

@@ -2,7 +2,7 @@
 
 use crate::{
     admit::Admission,
-    engine::replaceable::EngineState,
+    engine::{better::BuildState, replaceable::EngineState},
     error::{Error, Kind},
     metrics::{Metrics, Times},
     pipeline::Pipeline,
@@ -69,6 +69,8 @@ pub struct Replica {
     pub ready: AtomicBool,
     /// How its engines fare, as far as they tell.
     pub engines: Vec<Arc<EngineState>>,
+    /// How the build of better engines fares, if there is one.
+    pub build: Option<Arc<BuildState>>,
     started: f64,
 }
 
@@ -83,13 +85,23 @@ impl Replica {
         metrics: Arc<Metrics>,
     ) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        Self { facts, pipeline, door, workers, metrics, ready: AtomicBool::new(true), engines: Vec::new(), started }
+        Self {
+            facts,
+            pipeline,
+            door,
+            workers,
+            metrics,
+            ready: AtomicBool::new(true),
+            engines: Vec::new(),
+            build: None,
+            started,
+        }
     }
 
     /// The same, whose engines tell how they fare.
     #[must_use]
-    pub fn watching(self, engines: Vec<Arc<EngineState>>) -> Self {
-        Self { engines, ..self }
+    pub fn watching(self, engines: Vec<Arc<EngineState>>, build: Option<Arc<BuildState>>) -> Self {
+        Self { engines, build, ..self }
     }
 
     /// Whether it takes requests: nobody has told it to end, and an engine is up.
@@ -189,6 +201,7 @@ impl Replica {
             completed: self.metrics.totals().completed,
             batches: self.metrics.batches(),
             startup: self.facts.startup.clone(),
+            engine_build: self.build.as_ref().map(|build| build.get()),
         }
     }
 }

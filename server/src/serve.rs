@@ -3,10 +3,9 @@
 use crate::{
     admit::Admission,
     config::{self, ServeOptions},
-    engine::{
-        Engine, EngineError,
-        ort::{OrtEngine, OrtOptions, load_library},
-        replaceable::{Maker, Replaceable},
+    engine::ort::{
+        OrtOptions, load_library,
+        provide::{Order, Provided, provide},
     },
     error::StartError,
     health,
@@ -14,6 +13,7 @@ use crate::{
     metrics::Metrics,
     model::{self, Fetched},
     pipeline::{Pipeline, Target},
+    protocol::tensor::Signature,
     queue::Bounds,
     replica::{Facts, Replica},
     tls::Tls,
@@ -21,7 +21,7 @@ use crate::{
 };
 use millrace_crds::{AuditPayloads, ExecutionProvider, conditions::reason, manifest::Manifest, report::StartupReport};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -167,32 +167,70 @@ pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), Sta
     let fetched = Arc::new(model::obtain(&manifest, options).await?);
     let fetch = begun.elapsed();
     let library = config::ort_library(options);
+    let cache = options.cache_dir.as_ref().map(|folder| folder.join("engines"));
     let task = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
-        let engines = engines(&manifest, &fetched, &library)?;
+        let provided = engines(&manifest, &fetched, &library, cache)?;
         let load = begun.elapsed();
-        build(&manifest, engines, &fetched, [fetch, load])
+        build(&manifest, provided, &fetched, [fetch, load])
     });
     task.await.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
 }
 
-fn engines(manifest: &Manifest, model: &Arc<Fetched>, library: &Path) -> Result<Vec<Box<dyn Engine>>, StartError> {
+/// Lengths of a pipeline for which CUDA graphs are recorded.
+const GRAPHS: usize = 8;
+/// Most bytes of built engines, where the manifest doesn't say.
+const ENGINES: u64 = 10 << 30;
+
+fn engines(
+    manifest: &Manifest,
+    model: &Arc<Fetched>,
+    library: &Path,
+    cache: Option<PathBuf>,
+) -> Result<Provided, StartError> {
     let environment = load_library(library)?;
-    let runtime = &manifest.spec.runtime;
-    let instances = usize::try_from(runtime.instances).unwrap_or(1).max(1);
+    let spec = &manifest.spec;
+    let runtime = &spec.runtime;
+    let instances = size(runtime.instances).max(1);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let asked = runtime.resources.cpu.as_ref().and_then(millrace_crds::Quantity::to_f64);
     // A fraction of a core is one thread; more threads than the container's share of cores only take turns.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
-    let threads = runtime.intra_op_threads.and_then(|n| usize::try_from(n).ok()).unwrap_or((share / instances).max(1));
-    let options = OrtOptions { providers: runtime.execution_providers.clone(), precision: runtime.precision, threads };
-    // Holds the model's file for as long as another engine may have to be made of it.
-    let model = Arc::clone(model);
-    let load = move || OrtEngine::load(environment, &model.path, &options).map(|engine| Box::new(engine) as _);
-    let first: Vec<Box<dyn Engine>> = (0..instances).map(|_| load()).collect::<Result<_, StartError>>()?;
-    let make: Maker = Arc::new(move || load().map_err(|error| EngineError(error.message)));
-    Ok(first.into_iter().map(|engine| Box::new(Replaceable::new(engine, Arc::clone(&make))) as _).collect())
+    let threads = runtime.intra_op_threads.map_or((share / instances).max(1), size);
+    let (max_rows, buckets) = (size(spec.batching.max_size), buckets(manifest));
+    let limit = runtime.engine_cache.as_ref().and_then(|cache| cache.size_limit.to_f64());
+    let lengths = |signature: &Signature| {
+        let max_rows = if signature.batches() { max_rows } else { 1 };
+        let pipeline = Pipeline::compile(&spec.pipeline, &Target { signature, max_rows, files: &model.files })?;
+        Ok(pipeline.lengths().to_vec())
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let order = Order {
+        options: OrtOptions {
+            precision: runtime.precision,
+            // As many as there are shapes that batches are padded to, the pipeline's lengths among them.
+            graphs: buckets.len() * GRAPHS,
+            ..OrtOptions::new(runtime.execution_providers.clone(), threads)
+        },
+        instances,
+        buckets,
+        max_rows,
+        cache,
+        cache_limit: limit.map_or(ENGINES, |bytes| bytes as u64),
+    };
+    provide(environment, model, &order, lengths)
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Batch sizes that batches are padded to.
+fn buckets(manifest: &Manifest) -> Vec<usize> {
+    let batching = &manifest.spec.batching;
+    let sizes = batching.buckets.iter().filter(|&&bucket| bucket <= batching.max_size);
+    sizes.map(|&bucket| size(bucket)).collect()
 }
 
 /// A batch hangs if it takes so long,
@@ -206,19 +244,18 @@ const SLOWER: u32 = 20;
 /// The pipeline doesn't fit the model, or the model fails on zeros.
 pub fn build(
     manifest: &Manifest,
-    mut engines: Vec<Box<dyn Engine>>,
+    provided: impl Into<Provided>,
     fetched: &model::Fetched,
     [fetch, load]: [Duration; 2],
 ) -> Result<(Arc<Replica>, Threads), StartError> {
     let spec = &manifest.spec;
+    let Provided { mut engines, build } = provided.into();
     let signature =
         engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
-    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let max_rows = if signature.batches() { size(spec.batching.max_size) } else { 1 };
     let pipeline =
         Pipeline::compile(&spec.pipeline, &Target { signature: &signature, max_rows, files: &fetched.files })?;
-    let buckets: Vec<usize> =
-        spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect();
+    let buckets: Vec<usize> = buckets(manifest).into_iter().filter(|&bucket| bucket <= max_rows).collect();
     let begun = Instant::now();
     for engine in &mut engines {
         model::warm_up(&mut **engine, &buckets, pipeline.lengths()).map_err(|error| {
@@ -261,7 +298,7 @@ pub fn build(
         priority: spec.access.priority,
         startup,
     };
-    Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics).watching(states)), threads))
+    Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics).watching(states, build)), threads))
 }
 
 #[cfg(test)]

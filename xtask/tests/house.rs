@@ -46,6 +46,16 @@ fn lines_with(place: &str, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn only_the_engine_has_unsafe_code() {
+    let crates = ["crds", "hop", "operator", "scaler", "server", "gateway", "bench", "tests", "xtask"];
+    let found: Vec<String> = crates.iter().flat_map(|place| lines_with(place, &["unsafe {", "unsafe_code"])).collect();
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        found.iter().partition(|line| line.contains("server/src/engine/ort/native.rs"));
+    assert!(!inside.is_empty(), "the list is read wrongly");
+    assert_eq!(outside, Vec::<&String>::new());
+}
+
+#[test]
 fn the_server_links_no_kubernetes_client() {
     let linked = links("millrace-server", &[]);
     assert!(linked.contains(&"ort".to_owned()), "the list is read wrongly: {linked:?}");

@@ -1,5 +1,6 @@
 //! What runs a model: the trait, ONNX Runtime behind it, and a fake for tests.
 
+pub mod better;
 pub mod fake;
 pub mod ort;
 pub mod replaceable;

@@ -1,0 +1,160 @@
+//! ONNX Runtime, loaded at run time. Nothing here falls back to the CPU unless the manifest names it.
+
+mod graphs;
+mod native;
+pub mod provide;
+mod session;
+mod store;
+mod tensorrt;
+mod values;
+
+use super::{Engine, EngineError};
+use crate::{
+    error::StartError,
+    protocol::tensor::{Signature, Tensor, TensorSpec},
+};
+use graphs::Graphs;
+use millrace_crds::{ExecutionProvider, Precision, conditions::reason};
+use ort::{
+    environment::Environment,
+    session::{RunOptions, Session, builder::SessionBuilder},
+};
+use std::{borrow::Cow, path::Path, sync::OnceLock};
+use tensorrt::TensorRt;
+
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+
+/// How sessions are made.
+#[derive(Clone, Debug)]
+pub struct OrtOptions {
+    /// Providers of the manifest; the first one must be had.
+    pub providers: Vec<ExecutionProvider>,
+    /// Precision for providers that choose one.
+    pub precision: Option<Precision>,
+    /// Threads of a session.
+    pub threads: usize,
+    /// Shapes that CUDA graphs are recorded for at most; 0: none are.
+    pub graphs: usize,
+    /// How TensorRT builds its engine, where it is asked for.
+    pub tensorrt: Option<TensorRt>,
+}
+
+impl OrtOptions {
+    /// These providers, and nothing special.
+    #[must_use]
+    pub fn new(providers: Vec<ExecutionProvider>, threads: usize) -> Self {
+        Self { providers, precision: None, threads, graphs: 0, tensorrt: None }
+    }
+}
+
+/// Loads the library, once in a process: a failed lazy load would panic.
+///
+/// # Errors
+/// It isn't there, or isn't ONNX Runtime of the version this server is built for.
+pub fn load_library(path: &Path) -> Result<&'static Environment, StartError> {
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    let failed = |error: String| {
+        StartError::new(
+            reason::PROVIDER_UNAVAILABLE,
+            format!("ONNX Runtime can't be loaded: {error}; name its library by --ort-library"),
+        )
+    };
+    let environment = ort::init_from(path)
+        .map_err(|error| failed(error.to_string()))?
+        .with_name("millrace")
+        .with_telemetry(false)
+        .build()
+        .map_err(|error| failed(error.to_string()))?;
+    environment.set_log_level(ort::logging::LogLevel::Warning);
+    Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// A session of ONNX Runtime.
+pub struct OrtEngine {
+    session: Session,
+    signature: Signature,
+    graphs: Option<Graphs>,
+}
+
+impl OrtEngine {
+    /// Loads a model from a file.
+    ///
+    /// # Errors
+    /// `ProviderUnavailable`: the provider that was asked for can't be had. `ModelInvalid`: the file is no model for it.
+    pub fn load(environment: &Environment, model: &Path, options: &OrtOptions) -> Result<Self, StartError> {
+        if options.graphs > 0 {
+            match Self::with(builder(environment, options)?, model) {
+                Ok(engine) => return Ok(Self { graphs: Some(Graphs::new(options.graphs)), ..engine }),
+                Err(error) => tracing::info!(%error, "no CUDA graphs for this model: it is launched node by node"),
+            }
+        }
+        Self::with(builder(environment, &OrtOptions { graphs: 0, ..options.clone() })?, model)
+    }
+
+    /// Shapes for which a CUDA graph is recorded.
+    #[must_use]
+    pub fn graphs(&self) -> usize {
+        self.graphs.as_ref().map_or(0, Graphs::len)
+    }
+
+    fn with(mut builder: SessionBuilder, model: &Path) -> Result<Self, StartError> {
+        let session = builder.commit_from_file(model).map_err(|error| unloadable(model, &error))?;
+        let signature = signature(&session)?;
+        Ok(Self { session, signature, graphs: None })
+    }
+}
+
+fn builder(environment: &Environment, options: &OrtOptions) -> Result<SessionBuilder, StartError> {
+    session::builder(environment, options).map_err(|error| StartError::new(reason::PROVIDER_UNAVAILABLE, error))
+}
+
+fn unloadable(model: &Path, error: &dyn std::fmt::Display) -> StartError {
+    // The engine names the file it reads; its folder is nobody's business in a status.
+    let text = error.to_string();
+    let text = model.parent().map_or(text.clone(), |folder| text.replace(&*folder.to_string_lossy(), ""));
+    StartError::new(reason::MODEL_INVALID, format!("the file is no ONNX model that the engine can load: {text}"))
+}
+
+fn signature(session: &Session) -> Result<Signature, StartError> {
+    Ok(Signature { inputs: values::specs(session.inputs())?, outputs: values::specs(session.outputs())? })
+}
+
+impl Engine for OrtEngine {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {
+        let outputs = match &mut self.graphs {
+            Some(graphs) => graphs.run(&mut self.session, &self.signature, inputs)?,
+            None => run(&mut self.session, &self.signature, inputs, None)?,
+        };
+        answer(outputs);
+        Ok(())
+    }
+}
+
+/// Runs a session on tensors of the host.
+fn run(
+    session: &mut Session,
+    signature: &Signature,
+    inputs: &[Tensor],
+    options: Option<&RunOptions>,
+) -> Result<Vec<Tensor>, EngineError> {
+    let mut values = Vec::with_capacity(inputs.len());
+    for tensor in inputs {
+        values.push((Cow::Borrowed(tensor.name.as_str()), values::to_ort(tensor)?));
+    }
+    let outputs = match options {
+        Some(options) => session.run_with_options(values, options),
+        None => session.run(values),
+    };
+    let outputs = outputs.map_err(|error| EngineError(error.to_string()))?;
+    let output = |spec: &TensorSpec| {
+        let value = outputs.get(&spec.name).ok_or_else(|| EngineError(format!("no output {:?}", spec.name)))?;
+        values::from_ort(&spec.name, value, spec.datatype)
+    };
+    signature.outputs.iter().map(output).collect()
+}
