@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, with what they are measured against in the same run.
 
 mod autoscale;
+mod gpu;
 mod memory;
 
 use anyhow::Result;
@@ -11,6 +12,8 @@ use clap::Subcommand;
 pub enum Action {
     /// Resident memory of the server beyond that of the bare engine loop with the same model and threads
     Memory,
+    /// One session of the engine on this machine's GPU, launched node by node and as CUDA graphs
+    Gpu(gpu::Options),
     /// The scaling law in simulation, against rivals and bounds
     Autoscale(autoscale::Options),
 }
@@ -19,6 +22,7 @@ pub enum Action {
 pub fn run(action: &Action) -> Result<()> {
     match action {
         Action::Memory => memory::run(),
+        Action::Gpu(options) => gpu::run(options),
         Action::Autoscale(options) => autoscale::run(options),
     }
 }

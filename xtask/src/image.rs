@@ -1,8 +1,10 @@
 //! `cargo xtask image`
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use millrace_testbed::image::{self, Profile, Transport};
+use millrace_testbed::image::{self, Profile, Runtime, Transport};
 use millrace_testbed::{Cache, Steps, tools};
 
 #[derive(Debug, Args)]
@@ -16,6 +18,12 @@ pub struct Options {
     /// How the programs are compiled
     #[arg(long, value_enum, default_value = "image")]
     profile: Compiled,
+    /// For GPUs: with ONNX Runtime's CUDA and TensorRT providers and NVIDIA's libraries
+    #[arg(long)]
+    gpu: bool,
+    /// Folder with TensorRT's libraries (version 10 for CUDA 13), which no package index has
+    #[arg(long, value_name = "FOLDER", requires = "gpu")]
+    tensorrt: Option<PathBuf>,
     /// The registry speaks plain HTTP; one on a loopback address is taken to do so
     #[arg(long)]
     plain_http: bool,
@@ -41,7 +49,17 @@ pub fn run(options: &Options) -> Result<()> {
         Compiled::Release => Profile::Release,
         Compiled::Dev => Profile::Dev,
     };
-    steps.show("image", || image::build(&cache, profile, &ort.library))?;
+    let gpu = if options.gpu {
+        steps.add(1);
+        Some(tools::ensure_gpu(&cache, &mut steps)?)
+    } else {
+        None
+    };
+    let runtime = match &gpu {
+        Some(libraries) => Runtime::Gpu(libraries, options.tensorrt.as_deref()),
+        None => Runtime::Processor(&ort.library),
+    };
+    steps.show("image", || image::build(&cache, profile, runtime))?;
     let Some(repository) = &options.push else {
         eprintln!("built; push it with `cargo xtask image --push HOST/NAME`");
         return Ok(());

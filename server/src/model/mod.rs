@@ -11,7 +11,11 @@ use crate::{
     config::ServeOptions,
     engine::{Engine, EngineError},
     error::StartError,
-    protocol::{data::Datatype, shape, tensor::Tensor},
+    protocol::{
+        data::Datatype,
+        shape,
+        tensor::{Signature, Tensor, TensorSpec},
+    },
 };
 use files::Files;
 use millrace_crds::{Credentials, Model, ModelFile, NamedModel, Sha256, Uri, conditions::reason, manifest::Manifest};
@@ -215,22 +219,24 @@ pub fn warm_up(engine: &mut dyn Engine, buckets: &[usize], lengths: &[usize]) ->
     }
     let lengths = if is_free { lengths } else { &[1] };
     for (&rows, &length) in rows.iter().flat_map(|rows| lengths.iter().map(move |length| (rows, length))) {
-        let inputs: Vec<Tensor> = signature
-            .inputs
-            .iter()
-            .map(|spec| {
-                let size = |(at, &dim): (usize, &i64)| {
-                    usize::try_from(dim).unwrap_or(if at == 0 && signature.batches() { rows } else { length })
-                };
-                let shape: Vec<usize> = spec.shape.iter().enumerate().map(size).collect();
-                let mut data = spec.datatype.empty();
-                data.pad(shape::count(&shape).unwrap_or(0));
-                Tensor { name: spec.name.clone(), shape, data }
-            })
-            .collect();
-        engine.run(&inputs, &mut |_| {})?;
+        engine.run(&zeros(&signature, rows, length), &mut |_| {})?;
     }
     Ok(())
+}
+
+/// Inputs full of zeros: `rows` of them, with `length` for whatever else is free.
+#[must_use]
+pub fn zeros(signature: &Signature, rows: usize, length: usize) -> Vec<Tensor> {
+    let tensor = |spec: &TensorSpec| {
+        let size = |(at, &dim): (usize, &i64)| {
+            usize::try_from(dim).unwrap_or(if at == 0 && signature.batches() { rows } else { length })
+        };
+        let shape: Vec<usize> = spec.shape.iter().enumerate().map(size).collect();
+        let mut data = spec.datatype.empty();
+        data.pad(shape::count(&shape).unwrap_or(0));
+        Tensor { name: spec.name.clone(), shape, data }
+    };
+    signature.inputs.iter().map(tensor).collect()
 }
 
 /// Removes what a broken transfer left.

@@ -15,10 +15,8 @@ use crate::{
 };
 use graphs::Graphs;
 use millrace_crds::{ExecutionProvider, Precision, conditions::reason};
-use ort::{
-    environment::Environment,
-    session::{RunOptions, Session, builder::SessionBuilder},
-};
+pub use ort::environment::Environment;
+use ort::session::{RunOptions, Session, builder::SessionBuilder};
 use std::{borrow::Cow, path::Path, sync::OnceLock};
 use tensorrt::TensorRt;
 
@@ -69,6 +67,12 @@ pub fn load_library(path: &Path) -> Result<&'static Environment, StartError> {
         .map_err(|error| failed(error.to_string()))?;
     environment.set_log_level(ort::logging::LogLevel::Warning);
     Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// The library's version and how it was built.
+#[must_use]
+pub fn version() -> &'static str {
+    ort::info()
 }
 
 /// A session of ONNX Runtime.

@@ -141,7 +141,7 @@ fn prepare(order: &Order, digest: &str, signature: &Signature, lengths: &[usize]
     };
     let key = EngineKey {
         model: digest,
-        runtime: ort::info(),
+        runtime: super::version(),
         tensorrt: &tensorrt,
         gpu: &gpu.kind(),
         precision: order.options.precision,

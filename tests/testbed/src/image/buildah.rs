@@ -34,10 +34,10 @@ impl Transport {
 ///
 /// # Errors
 /// When buildah fails.
-pub fn build(cache: &Cache, root: &Path) -> Result<()> {
+pub fn build(cache: &Cache, containerfile: &str, root: &Path) -> Result<()> {
     let mut build = buildah(cache);
     build.args(["build", "--isolation", "chroot", "--format", "oci", "--quiet", "--no-cache", "--timestamp", "0"]);
-    build.args(["--tag", LOCAL, "--file"]).arg(repository().join("Containerfile")).arg(root);
+    build.args(["--tag", LOCAL, "--file"]).arg(repository().join(containerfile)).arg(root);
     exec::output(&mut build).context("install the Debian package buildah")?;
     // Each build would leave the one before behind, whole: the storage shares no layers.
     exec::output(buildah(cache).args(["rmi", "--prune"])).map(|_| ())

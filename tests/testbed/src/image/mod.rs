@@ -3,8 +3,8 @@
 mod buildah;
 mod libraries;
 mod root;
+mod runtime;
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -12,6 +12,7 @@ use anyhow::Result;
 use crate::{Cache, exec, repository};
 
 pub use buildah::{Transport, push};
+pub use runtime::{Runtime, resolve};
 
 /// The programs in the image.
 pub const PROGRAMS: [&str; 3] = ["millrace-operator", "millrace-gateway", "millrace-server"];
@@ -50,11 +51,11 @@ impl Profile {
 ///
 /// # Errors
 /// When a step fails; the message has what its program said.
-pub fn build(cache: &Cache, profile: Profile, ort_library: &Path) -> Result<()> {
+pub fn build(cache: &Cache, profile: Profile, runtime: Runtime<'_>) -> Result<()> {
     compile(profile)?;
     let target = target_folder()?;
-    let staged = root::stage(&target.join("image-root"), &target.join(profile.folder()), ort_library)?;
-    buildah::build(cache, &staged)
+    let staged = root::stage(&target.join("image-root"), &target.join(profile.folder()), runtime)?;
+    buildah::build(cache, runtime.containerfile(), &staged)
 }
 
 /// A tag for these sources: the commit, or `dev` where there is none.

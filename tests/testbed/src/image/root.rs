@@ -4,15 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::repository;
-use crate::tools::ORT_NOTICES;
 
-use super::{PROGRAMS, libraries};
+use super::{PROGRAMS, Runtime, libraries};
 
-/// Where the server looks for ONNX Runtime.
-const ORT: &str = "opt/ort/lib";
 /// Where the loader looks without a cache: its own default.
 const LIBRARIES: &str = "lib/x86_64-linux-gnu";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -24,9 +21,9 @@ const BY_NAME: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
 ///
 /// # Errors
 /// When a file is missing or the folder can't be written.
-pub fn stage(root: &Path, built: &Path, ort_library: &Path) -> Result<PathBuf> {
+pub fn stage(root: &Path, built: &Path, runtime: Runtime<'_>) -> Result<PathBuf> {
     drop(fs::remove_dir_all(root));
-    for folder in ["etc/ssl/certs", "lib64", "tmp", "var/cache/millrace", "usr/share/doc/millrace", LIBRARIES, ORT] {
+    for folder in ["etc/ssl/certs", "lib64", "tmp", "var/cache/millrace", "usr/share/doc/millrace", LIBRARIES] {
         fs::create_dir_all(root.join(folder))?;
     }
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
@@ -36,13 +33,10 @@ pub fn stage(root: &Path, built: &Path, ort_library: &Path) -> Result<PathBuf> {
         copy(&built.join(program), &root.join(program))?;
         loaded.push(built.join(program));
     }
-    let name = ort_library.file_name().context("the library has a name")?;
-    copy(ort_library, &root.join(ORT).join(name))?;
-    for notice in ORT_NOTICES {
-        copy(&ort_library.with_file_name(notice), &root.join(ORT).join(notice))?;
-    }
-    loaded.push(ort_library.to_path_buf());
-    for library in libraries::needed(&loaded)? {
+    let mut system = libraries::needed(&loaded, &[])?;
+    ensure!(system.missing.is_empty(), "libraries are missing: {:?}", system.missing);
+    system.found.extend(runtime.stage(root)?);
+    for library in system.found {
         let name = library.file_name().context("a library has a name")?;
         let target = if LOADER.ends_with(&*name.to_string_lossy()) {
             root.join(LOADER)
@@ -85,6 +79,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::runtime::ORT;
+    use crate::tools::ORT_NOTICES;
     use std::process::Command;
 
     #[test]
@@ -101,7 +97,7 @@ mod tests {
         for notice in ORT_NOTICES {
             fs::write(ort.join(notice), "").unwrap();
         }
-        stage(&root, &built, &library).unwrap();
+        stage(&root, &built, Runtime::Processor(&library)).unwrap();
         let mut list = Command::new(root.join(LOADER));
         list.args(["--inhibit-cache", "--library-path"]).arg(root.join(LIBRARIES));
         let listed = crate::exec::output(list.arg("--list").arg(root.join("millrace-server"))).unwrap();

@@ -4,10 +4,12 @@ mod cargo_tool;
 mod debian;
 mod go;
 mod go_mod;
+mod gpu;
 mod model;
 mod models;
 mod ort;
 mod python;
+mod wheels;
 
 use std::path::PathBuf;
 
@@ -17,6 +19,7 @@ use crate::{Cache, Steps};
 
 pub use cargo_tool::{CARGO_ABOUT, CARGO_DENY, CargoTool};
 pub use debian::ensure as debian_packages;
+pub use gpu::GpuLibraries;
 pub use model::magika;
 pub use models::Models;
 pub use ort::NOTICES as ORT_NOTICES;
@@ -105,6 +108,17 @@ pub fn ensure_ort(cache: &Cache, steps: &mut Steps) -> Result<Engine> {
     let ort = ort::Ort::of(cache)?;
     steps.ensure(&ort.title(), || ort.ensure(cache, &python))?;
     Ok(Engine { library: ort.library, python: python.interpreter() })
+}
+
+/// The libraries of the GPU image, in one step. The Python clients must be there: [`ensure_ort`] sees to it.
+///
+/// # Errors
+/// When the step fails.
+pub fn ensure_gpu(cache: &Cache, steps: &mut Steps) -> Result<GpuLibraries> {
+    let libraries = GpuLibraries::of(cache)?;
+    let python = Python::of(cache)?;
+    steps.ensure("ONNX Runtime and NVIDIA's libraries for GPUs", || libraries.ensure(&python))?;
+    Ok(libraries)
 }
 
 /// Fetches and trains the models that tests serve, in one step. The Python clients must be there: [`ensure_ort`] sees to it.

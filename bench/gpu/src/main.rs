@@ -1,0 +1,63 @@
+//! `cargo xtask bench gpu`: one session in a closed loop on this machine's GPU, for each model, batch size and way to launch.
+
+mod measure;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use measure::{Figure, Loop};
+use millrace_server::{
+    engine::ort::{load_library, version},
+    gpu::Gpu,
+};
+use serde::Serialize;
+use std::{path::PathBuf, time::Duration};
+
+/// Runs models and prints the figures as JSON, and a table.
+#[derive(Parser)]
+struct Arguments {
+    /// ONNX Runtime's library, with its CUDA provider beside it.
+    #[arg(long, env = "MILLRACE_ORT_LIBRARY")]
+    ort_library: PathBuf,
+    /// Rows in a batch.
+    #[arg(long, value_delimiter = ',', default_value = "1,4,16,64")]
+    batches: Vec<usize>,
+    /// Length of dimensions that are free besides the batch.
+    #[arg(long, default_value_t = 32)]
+    length: usize,
+    /// Seconds of one run.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Runs of each, of which the median counts.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Models.
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    gpu: String,
+    runtime: &'static str,
+    figures: Vec<Figure>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let gpu = Gpu::first().context("there is no NVIDIA driver with a GPU on this machine")?;
+    let environment = load_library(&arguments.ort_library)?;
+    let mut report = Report { gpu: gpu.kind(), runtime: version(), figures: Vec::new() };
+    for model in &arguments.models {
+        for graphs in [false, true] {
+            let mut session = Loop::new(environment, model, graphs.then_some(arguments.batches.len()))?;
+            for &rows in &arguments.batches {
+                let time = Duration::from_secs_f64(arguments.seconds);
+                let figure = session.measure(rows, arguments.length, time, arguments.runs, &gpu)?;
+                eprintln!("{figure}");
+                report.figures.push(figure);
+            }
+        }
+    }
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
