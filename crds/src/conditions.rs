@@ -79,6 +79,10 @@ pub mod reason {
     pub const STARTING: &str = "Starting";
     /// As many pods as asked are ready.
     pub const AVAILABLE: &str = "Available";
+    /// CUDA serves while TensorRT builds its engine.
+    pub const ENGINE_BUILDING: &str = "EngineBuilding";
+    /// TensorRT can't build its engine: CUDA goes on serving.
+    pub const ENGINE_FAILED: &str = "EngineFailed";
     /// No signal from gateways or servers.
     pub const NO_METRICS: &str = "NoMetrics";
     /// Signals are fresh.

@@ -5,6 +5,7 @@
 //! Deployments, and once a minute a checkpoint for its successor. What it decided lies in [`ScaleView`], from which the controller's status step takes `status.scaling`
 //! and the condition MetricsAvailable.
 
+mod builds;
 mod checkpoint;
 mod convert;
 mod fleet;
@@ -18,6 +19,7 @@ mod scrape;
 mod view;
 mod write;
 
+pub use builds::Engines;
 pub use identity::Identity;
 pub use ownership::{owns_replicas, replicas_taken};
 pub use run::run;

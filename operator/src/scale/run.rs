@@ -1,5 +1,6 @@
 //! The leader's loop: hear, decide, write, tell.
 
+use super::builds::Builds;
 use super::checkpoint::Checkpoints;
 use super::fleet::{Deployed, Seen, draw};
 use super::pods::{self, Stage};
@@ -53,6 +54,7 @@ pub async fn run(context: ScaleContext) -> Result<()> {
         amended: BTreeSet::new(),
         since: clock(),
         rehearsing: None,
+        builds: Builds::default(),
         context,
     };
     let mut ticks = interval(TICK);
@@ -93,6 +95,7 @@ struct Scaling {
     /// When this leader began.
     since: f64,
     rehearsing: Option<JoinHandle<Vec<Rehearsed>>>,
+    builds: Builds,
 }
 
 /// Who reports.
@@ -115,6 +118,7 @@ impl Scaling {
             }
             Heard::Server(replica, report) => {
                 self.state.hear_server(now, &replica, &convert::server(&report));
+                self.builds.hear(&replica, report.engine_build);
                 false
             }
         }
@@ -174,6 +178,7 @@ impl Scaling {
             reporters.targets.extend(pods::address(pod).map(|address| (Target::Server(replica), address)));
         }
         let servers: BTreeSet<Reporter> = reporters.servers.values().flatten().cloned().collect();
+        self.builds.retain(&servers);
         self.timed.retain(|pod| servers.contains(pod));
         self.state.retain(&reporters.gateways, &servers, &seen.plans.keys().cloned().collect());
         reporters
@@ -277,6 +282,7 @@ impl Scaling {
                 at: at.clone(),
                 metrics_fresh: decision.metrics_fresh,
                 cause: decision.cause,
+                engines: self.builds.of(&service.id),
             };
             if self.context.view.put(&service.id, state) {
                 (self.context.notify)(&service.id);

@@ -1,5 +1,6 @@
 //! What the controller and the scaler tell each other: plans in, decisions out.
 
+use super::builds::Engines;
 use millrace_scaler::{Cause, ServiceId, ServicePlan, TenantName};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -53,6 +54,8 @@ pub struct ScaleState {
     pub metrics_fresh: bool,
     /// The kind of reason.
     pub cause: Cause,
+    /// Replicas that build another engine than serves, now.
+    pub engines: Engines,
 }
 
 /// What was decided, by service.
@@ -66,8 +69,8 @@ impl ScaleView {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
 
-    /// Puts `state` in place if it is news: another number, another kind of reason, or a change of freshness. Figures
-    /// in the sentence change all the time, and are none; nor is calm after a change, whose reason stays to be read.
+    /// Puts `state` in place if it is news: another number, another kind of reason, or a change of freshness or
+    /// engines. Figures in the sentence change all the time, and are none; nor is calm after a change, whose reason stays to be read.
     pub(super) fn put(&self, service: &ServiceId, state: ScaleState) -> bool {
         let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let known = states.get(service);
@@ -75,11 +78,12 @@ impl ScaleView {
             let settled = is_calm(state.cause) && !is_trouble(known.cause);
             known.desired != state.desired || (known.cause != state.cause && !settled)
         });
-        let news = decided || known.is_some_and(|known| known.metrics_fresh != state.metrics_fresh);
+        let now = |state: &ScaleState| (state.metrics_fresh, state.engines);
+        let news = decided || known.is_some_and(|known| now(known) != now(&state));
         if news {
             let kept = known.filter(|_| !decided).cloned();
-            let fresh = state.metrics_fresh;
-            states.insert(service.clone(), kept.map_or(state, |known| ScaleState { metrics_fresh: fresh, ..known }));
+            let (metrics_fresh, engines) = now(&state);
+            states.insert(service.clone(), kept.map_or(state, |known| ScaleState { metrics_fresh, engines, ..known }));
         }
         news
     }
@@ -103,7 +107,14 @@ mod tests {
     use super::*;
 
     fn state(desired: u32, reason: &str, cause: Cause, metrics_fresh: bool) -> ScaleState {
-        ScaleState { desired, reason: reason.to_owned(), at: reason.to_owned(), metrics_fresh, cause }
+        ScaleState {
+            desired,
+            reason: reason.to_owned(),
+            at: reason.to_owned(),
+            metrics_fresh,
+            cause,
+            engines: Engines::default(),
+        }
     }
 
     #[test]
@@ -120,6 +131,9 @@ mod tests {
         assert_eq!(view.get(&id).unwrap().cause, Cause::Load);
         assert!(view.put(&id, state(2, "no room", Cause::NoRoom, false)));
         assert!(view.put(&id, state(2, "load 9/s", Cause::Steady, false)), "there is room again");
+        let building = Engines { building: 1, failed: 0 };
+        assert!(view.put(&id, ScaleState { engines: building, ..state(2, "load 9/s", Cause::Steady, false) }));
+        assert_eq!(view.get(&id).unwrap().engines, building);
         view.retain(|_| false);
         assert_eq!(view.get(&id), None);
     }

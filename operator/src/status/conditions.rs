@@ -5,6 +5,7 @@ use super::{Context, Counts, Outcome};
 use crate::config::Enforced;
 use crate::plan::tenancy::list;
 use crate::plan::{Plan, Problem, Refusal};
+use crate::scale::Engines;
 use ConditionStatus::{False, True, Unknown};
 use millrace_crds::conditions::*;
 use millrace_crds::{Condition, ConditionStatus, InferenceServiceStatus, NetworkPolicyMode};
@@ -43,7 +44,9 @@ pub(super) fn conditions(
 ) -> Vec<Condition> {
     let mut all = match outcome {
         Outcome::Refused(refusal) => refused(&refusal.problems),
-        Outcome::Done(plan, _) => carried_out(plan, new, counts, cause),
+        Outcome::Done(plan, _) => {
+            carried_out(plan, new, counts, cause, context.scale.map(|scale| scale.engines).unwrap_or_default())
+        }
     };
     all.push(routes(outcome, context, new, counts));
     all.push(metrics(context));
@@ -70,7 +73,13 @@ pub fn refused(problems: &[Problem]) -> Vec<Condition> {
     all
 }
 
-fn carried_out(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: Option<&Cause>) -> Vec<Condition> {
+fn carried_out(
+    plan: &Plan,
+    new: &InferenceServiceStatus,
+    counts: &Counts,
+    cause: Option<&Cause>,
+    engines: Engines,
+) -> Vec<Condition> {
     let (ready, stalled) = readiness(plan, new, counts, cause);
     let busy = ready.status != True && !stalled;
     let reconciling = if busy {
@@ -94,7 +103,7 @@ fn carried_out(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause
             Some(cause) => condition(PLACED, False, reason::UNSCHEDULABLE, cause.message.clone()),
             None => condition(PLACED, True, reason::PLACED, format!("{names} pools may be used")),
         },
-        workload(counts, cause),
+        workload(counts, cause, engines),
         support(plan),
     ]
 }
@@ -157,14 +166,25 @@ fn verified(plan: &Plan, new: &InferenceServiceStatus, cause: Option<&Cause>) ->
     )
 }
 
-fn workload(counts: &Counts, cause: Option<&Cause>) -> Condition {
+fn workload(counts: &Counts, cause: Option<&Cause>, engines: Engines) -> Condition {
     let (ready, desired): (u32, u32) = (counts.ready.values().sum(), counts.desired.values().sum());
     let message = format!("{ready} of {desired} replicas are ready");
     if desired == 0 {
         return condition(WORKLOAD_AVAILABLE, True, reason::SCALED_TO_ZERO, "no replica is asked for");
     }
     if ready >= desired {
-        return condition(WORKLOAD_AVAILABLE, True, reason::AVAILABLE, message);
+        let Engines { building, failed } = engines;
+        let (reason, more) = match engines {
+            Engines { failed: 1.., .. } => (
+                reason::ENGINE_FAILED,
+                format!("; on {failed} TensorRT can't build its engine, as their logs say, and CUDA serves"),
+            ),
+            Engines { building: 1.., .. } => {
+                (reason::ENGINE_BUILDING, format!("; on {building} CUDA serves while TensorRT builds its engine"))
+            }
+            Engines { .. } => (reason::AVAILABLE, String::new()),
+        };
+        return condition(WORKLOAD_AVAILABLE, True, reason, message + &more);
     }
     match cause {
         Some(cause) => condition(WORKLOAD_AVAILABLE, False, cause.reason, format!("{message}: {}", cause.message)),
@@ -255,4 +275,24 @@ fn network(context: &Context<'_>) -> Condition {
 fn told_before(context: &Context<'_>, kind: &str) -> Option<Condition> {
     let status = context.observed.service.status.as_ref()?;
     status.conditions.iter().find(|condition| condition.type_.as_str() == kind).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_served_by_another_engine_than_it_asked_for_says_so() {
+        let revision = || [("r".to_owned(), 2)].into();
+        let counts = Counts { ready: revision(), desired: revision(), ..Counts::default() };
+        for (engines, reason, told) in [
+            (Engines::default(), reason::AVAILABLE, "2 of 2 replicas are ready"),
+            (Engines { building: 1, failed: 0 }, reason::ENGINE_BUILDING, "on 1 CUDA serves while TensorRT builds"),
+            (Engines { building: 1, failed: 1 }, reason::ENGINE_FAILED, "on 1 TensorRT can't build its engine"),
+        ] {
+            let condition = workload(&counts, None, engines);
+            assert_eq!((condition.status, condition.reason.as_str()), (True, reason), "{engines:?}");
+            assert!(condition.message.contains(told), "{}", condition.message);
+        }
+    }
 }

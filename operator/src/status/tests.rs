@@ -195,6 +195,7 @@ fn no_room_is_told_before_there_is_a_pod() {
         at: NOW.to_owned(),
         metrics_fresh: true,
         cause: millrace_scaler::Cause::NoRoom,
+        engines: crate::scale::Engines::default(),
     };
     let applied = Objects::<Applied>::default();
     let context = Context { observed: &seen, settings: &settings(), scale: Some(&scale), now: NOW };

@@ -46,7 +46,7 @@ impl Testbed {
     /// # Errors
     /// When the build or the push fails.
     pub fn push_image(&mut self, profile: Profile) -> Result<String> {
-        image::build(&self.cache, profile, &self.state.ort_library)?;
+        image::build(&self.cache, profile, image::Runtime::Processor(&self.state.ort_library))?;
         let repository = format!("{}/millrace", self.state.registry.host);
         let reference = image::push(&self.cache, &repository, &image::tag(), image::Transport::PlainHttp)?;
         self.take_image(&reference)?;
