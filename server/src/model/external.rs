@@ -14,7 +14,7 @@ const MAX_DEPTH: u32 = 64;
 /// Longer names of files are none.
 const MAX_TEXT: u64 = 4096;
 
-/// A tensor that lies in another file.
+/// A tensor, or a built engine, that lies in another file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct External {
     /// The file, as the model writes it.
@@ -24,6 +24,9 @@ pub struct External {
     /// Bytes; `None`: to the end.
     pub length: Option<u64>,
 }
+
+/// The attribute of a node that stands for a built engine: the engine, or the name of its file.
+const ENGINE: &[u8] = b"ep_cache_context";
 
 /// Messages of ONNX on the way to tensors.
 #[derive(Clone, Copy)]
@@ -54,7 +57,7 @@ impl Message {
     }
 }
 
-/// All tensors that a model keeps elsewhere.
+/// All tensors and built engines that a model keeps elsewhere.
 ///
 /// # Errors
 /// The file can't be read, or is no protobuf.
@@ -82,16 +85,24 @@ impl Walk {
             return Err(malformed());
         }
         let mut external: Option<External> = None;
+        let (mut attribute, mut text) = (Vec::new(), Vec::new());
         while self.at < end {
             let key = self.varint()?;
             let Some(inner) = self.payload(key, end)? else { continue };
             match (kind, key >> 3) {
                 (Message::Tensor, 13) => self.entry(inner, external.get_or_insert_default())?,
+                (Message::Attribute, 1) => attribute = self.bytes(inner)?,
+                // A built engine that is written out here is longer than any name of a file.
+                (Message::Attribute, 4) if inner - self.at <= MAX_TEXT => text = self.bytes(inner)?,
                 (kind, number) => match kind.field(number) {
                     Some(child) => self.message(child, inner, depth + 1)?,
                     None => self.skip_to(inner)?,
                 },
             }
+        }
+        if attribute == ENGINE && !text.is_empty() {
+            let location = String::from_utf8(text).map_err(|_| malformed())?;
+            external = Some(External { location, ..External::default() });
         }
         self.found.extend(external);
         if self.at == end { Ok(()) } else { Err(malformed()) }
@@ -135,14 +146,18 @@ impl Walk {
     }
 
     fn text(&mut self, end: u64) -> io::Result<String> {
+        String::from_utf8(self.bytes(end)?).map_err(|_| malformed())
+    }
+
+    fn bytes(&mut self, end: u64) -> io::Result<Vec<u8>> {
         let length = end - self.at;
         if length > MAX_TEXT {
             return Err(malformed());
         }
-        let mut text = String::new();
-        (&mut self.reader).take(length).read_to_string(&mut text)?;
+        let mut bytes = Vec::new();
+        (&mut self.reader).take(length).read_to_end(&mut bytes)?;
         self.at += length;
-        Ok(text)
+        Ok(bytes)
     }
 
     fn varint(&mut self) -> io::Result<u64> {
@@ -226,6 +241,19 @@ mod tests {
         let big = field(5, &field(9, &vec![7; 300_000]));
         assert_eq!(found(&field(7, &[big.clone(), in_graph.clone(), big].concat())).unwrap(), [expected]);
         assert_eq!(found(&field(7, &field(5, &field(9, b"0123")))).unwrap(), []);
+    }
+
+    #[test]
+    fn a_built_engine_is_a_file_unless_it_is_written_out() {
+        let node = |context: &[u8]| {
+            let attribute = [field(1, ENGINE), field(4, context)].concat();
+            field(7, &field(1, &[field(4, b"EPContext"), field(5, &attribute)].concat()))
+        };
+        let elsewhere = External { location: "m.engine".into(), ..External::default() };
+        assert_eq!(found(&node(b"m.engine")).unwrap(), [elsewhere]);
+        assert_eq!(found(&node(&[7; 10_000])).unwrap(), []);
+        let other = [field(1, b"mode"), field(4, b"linear")].concat();
+        assert_eq!(found(&field(7, &field(1, &field(5, &other)))).unwrap(), []);
     }
 
     #[test]
