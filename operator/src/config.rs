@@ -35,7 +35,10 @@ pub struct Flags {
     /// Image that holds `/millrace-server`.
     #[arg(long, env = "MILLRACE_IMAGE")]
     pub image: String,
-    /// Pull policy of that image.
+    /// Image that holds it and the libraries of GPUs, for services that run on TensorRT or CUDA; empty: the other one.
+    #[arg(long, env = "MILLRACE_GPU_IMAGE", default_value = "")]
+    pub gpu_image: String,
+    /// Pull policy of both.
     #[arg(long, env = "MILLRACE_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
     pub image_pull_policy: String,
     /// Domain below which services are reached by host name.
@@ -95,7 +98,9 @@ pub struct Settings {
     pub release: String,
     /// The server's image.
     pub image: String,
-    /// Its pull policy.
+    /// The one for GPUs; empty: the same.
+    pub gpu_image: String,
+    /// Their pull policy.
     pub image_pull_policy: String,
     /// Domain of host names; empty: `SERVICE.NAMESPACE`.
     pub domain: String,
@@ -125,6 +130,7 @@ impl Flags {
             namespace: self.namespace.clone(),
             release: self.release.clone(),
             image: self.image.clone(),
+            gpu_image: self.gpu_image.clone(),
             image_pull_policy: self.image_pull_policy.clone(),
             domain: self.domain.clone(),
             gateway_url: self.gateway_url.trim_end_matches('/').to_owned(),

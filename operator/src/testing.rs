@@ -85,6 +85,7 @@ pub fn settings() -> Settings {
         namespace: "millrace".to_owned(),
         release: "millrace".to_owned(),
         image: "registry.example/millrace:1".to_owned(),
+        gpu_image: "registry.example/millrace:1-gpu".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
         domain: String::new(),
         gateway_url: "https://gateway.example".to_owned(),

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use millrace_crds::{Model, Spread, labels};
+use millrace_crds::{ExecutionProvider, Model, Spread, labels};
 use std::collections::BTreeMap;
 
 /// User and group of the image.
@@ -51,10 +51,17 @@ pub fn template(plan: &Plan, settings: &Settings) -> PodTemplateSpec {
     }
 }
 
+/// The image with what the service's providers load.
+fn image<'s>(plan: &Plan, settings: &'s Settings) -> &'s str {
+    let providers = &plan.service.spec.runtime.execution_providers;
+    let on_gpu = providers.iter().any(|provider| *provider != ExecutionProvider::CPU);
+    if on_gpu && !settings.gpu_image.is_empty() { &settings.gpu_image } else { &settings.image }
+}
+
 fn container(plan: &Plan, settings: &Settings, model: Option<&Model>) -> Container {
     Container {
         name: "server".to_owned(),
-        image: Some(settings.image.clone()),
+        image: Some(image(plan, settings).to_owned()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         command: Some(vec!["/millrace-server".to_owned()]),
         args: Some(args(plan, model)),
