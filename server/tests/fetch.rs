@@ -15,7 +15,10 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
 
 const MODEL: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -74,6 +77,54 @@ async fn a_broken_transfer_goes_on_where_it_broke() {
         let proof = if scheme == "s3" { "aws4-hmac-sha256" } else { "bearer t0k" };
         assert!(asked[0].contains(proof), "{scheme}: {asked:?}");
         assert!(asked[0].contains("/a/m.onnx"), "{scheme}: {asked:?}");
+    }
+}
+
+/// A store with one large file, which answers ranges; keeps those it was asked for.
+async fn large(file: Arc<Vec<u8>>, asked: Arc<Mutex<Vec<String>>>) -> Store {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let serve = async move |mut stream: TcpStream, file: Arc<Vec<u8>>, asked: Arc<Mutex<Vec<String>>>| {
+        let head = head::read(&mut stream).await.to_lowercase();
+        let range = head.split_once("range: bytes=").and_then(|(_, rest)| rest.lines().next()).map(str::to_owned);
+        let (status, from, to) = match range.as_ref().and_then(|range| range.split_once('-')) {
+            Some((from, to)) => ("206 Partial Content", from.parse().unwrap(), to.parse::<usize>().unwrap() + 1),
+            None => ("200 OK", 0, file.len()),
+        };
+        asked.lock().unwrap().extend(range);
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Range: bytes {from}-{}/{}\r\nAccept-Ranges: bytes\r\nETag: \"a\"\r\nLast-Modified: Tue, 24 Nov 2026 10:00:00 GMT\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            to - 1,
+            file.len(),
+            to - from
+        );
+        let _ = stream.write_all(head.as_bytes()).await;
+        let _ = stream.write_all(&file[from..to]).await;
+        let _ = stream.shutdown().await;
+    };
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, Arc::clone(&file), Arc::clone(&asked)));
+        }
+    });
+    Store { name: "models".into(), endpoint: Some(endpoint), cidrs: vec!["127.0.0.0/8".into()], ..Store::default() }
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_ranges_and_whole() {
+    let file: Arc<Vec<u8>> = Arc::new((0..33u32 << 18).flat_map(u32::to_le_bytes).collect());
+    for scheme in ["https", "s3"] {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let source = source(scheme, large(Arc::clone(&file), Arc::clone(&asked)).await);
+        let folder = tempfile::tempdir().unwrap();
+        let (path, digest) = fetch::fetch(&source, &Keys::default(), folder.path(), None).await.unwrap();
+        assert!(std::fs::read(path).unwrap() == *file, "{scheme}");
+        assert_eq!(digest, verify::hex(&Sha256::digest(&*file)), "{scheme}");
+        let mut asked = asked.lock().unwrap().clone();
+        asked.sort_by_key(|range| range.split('-').next().unwrap().parse::<u64>().unwrap());
+        let expected = ["0-8388607", "8388608-16777215", "16777216-25165823", "25165824-33554431", "33554432-34603007"];
+        assert_eq!(asked, expected, "{scheme}");
     }
 }
 

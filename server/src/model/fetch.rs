@@ -2,13 +2,13 @@
 
 use super::{
     guard::Guard,
+    ranges::{self, Parts},
     remove_quietly,
     source::{Keys, Scheme, Source},
     verify,
 };
 use crate::error::StartError;
-use bytes::Bytes;
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::StreamExt as _;
 use millrace_crds::conditions::reason;
 use object_store::{
     ClientOptions, GetOptions, GetRange, ObjectStore as _, RetryConfig,
@@ -19,6 +19,7 @@ use reqwest::{StatusCode, header, redirect};
 use sha2::{Digest as _, Sha256};
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use tokio::io::AsyncWriteExt as _;
@@ -42,8 +43,6 @@ struct Partial {
     hasher: Sha256,
     have: u64,
 }
-
-type Parts = BoxStream<'static, Result<Bytes, String>>;
 
 /// Fetches to `folder/DIGEST.onnx`.
 ///
@@ -224,7 +223,21 @@ async fn open_s3(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> Resu
         }
         other => Broken::Maybe(text(&other)),
     })?;
-    Ok(got.into_stream().map(|part| part.map_err(|error| text(&error))).boxed())
+    let meta = &got.meta;
+    if !ranges::are_many(meta.size.saturating_sub(from)) {
+        return Ok(got.into_stream().map(|part| part.map_err(|error| text(&error))).boxed());
+    }
+    // Ranges of one object, also if it is replaced meanwhile.
+    let (size, same) = (meta.size, meta.e_tag.clone());
+    let s3 = Arc::new(s3);
+    Ok(ranges::ranges(from, size, move |range| {
+        let (s3, path) = (Arc::clone(&s3), path.clone());
+        let options = GetOptions { range: Some(range.into()), if_match: same.clone(), ..GetOptions::default() };
+        async move {
+            let part = s3.get_opts(&path, options).await.map_err(|error| text(&error))?;
+            part.bytes().await.map_err(|error| text(&error))
+        }
+    }))
 }
 
 async fn open_https(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> Result<Parts, Broken> {
@@ -235,15 +248,19 @@ async fn open_https(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> R
     if !url.host_str().is_some_and(|host| guard.allows_host(host)) {
         return Err(Broken::Surely("its endpoint has an address that isn't in its cidrs".to_owned()));
     }
-    let mut request =
-        client(source, guard, plain).map_err(Broken::Surely)?.get(url).header(header::ACCEPT_ENCODING, "identity");
-    if let Some(token) = &keys.token {
-        request = request.bearer_auth(token);
-    }
-    if from > 0 {
-        request = request.header(header::RANGE, format!("bytes={from}-"));
-    }
-    let response = request.send().await.map_err(|error| Broken::Maybe(text(&error.without_url())))?;
+    let client = client(source, guard, plain).map_err(Broken::Surely)?;
+    let token = keys.token.clone();
+    let request = move |range: Option<String>| {
+        let mut request = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(token) = &token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(range) = range { request.header(header::RANGE, format!("bytes={range}")) } else { request }
+    };
+    let response = request((from > 0).then(|| format!("{from}-")))
+        .send()
+        .await
+        .map_err(|error| Broken::Maybe(text(&error.without_url())))?;
     let status = response.status();
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Broken::Maybe(format!("it answers {status}")));
@@ -251,6 +268,25 @@ async fn open_https(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> R
     let expected = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     if status != expected {
         return Err(Broken::Surely(format!("it answers {status}")));
+    }
+    let said = |name| response.headers().get(name).cloned();
+    let length = response.content_length().unwrap_or(0);
+    // A strong tag proves that ranges are of one file, also if it is replaced meanwhile.
+    let tag = said(header::ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
+    if let Some(tag) = tag
+        && ranges::are_many(length)
+        && said(header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes")
+    {
+        return Ok(ranges::ranges(from, from + length, move |range| {
+            let asked = request(Some(format!("{}-{}", range.start, range.end - 1))).header(header::IF_MATCH, &tag);
+            async move {
+                let response = asked.send().await.map_err(|error| text(&error.without_url()))?;
+                match response.status() {
+                    StatusCode::PARTIAL_CONTENT => response.bytes().await.map_err(|error| text(&error.without_url())),
+                    status => Err(format!("it answers {status} to a range")),
+                }
+            }
+        }));
     }
     Ok(response.bytes_stream().map(|part| part.map_err(|error| text(&error.without_url()))).boxed())
 }

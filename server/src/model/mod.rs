@@ -4,6 +4,7 @@ pub mod external;
 pub mod fetch;
 pub mod files;
 pub mod guard;
+pub mod ranges;
 pub mod source;
 pub mod verify;
 
