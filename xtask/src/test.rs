@@ -7,7 +7,7 @@ mod notice;
 use anyhow::Result;
 use clap::ValueEnum;
 use millrace_testbed::tools::{self, CARGO_DENY};
-use millrace_testbed::{Cache, Steps, exec};
+use millrace_testbed::{Cache, Steps, exec, image};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
@@ -49,6 +49,10 @@ pub fn run(what: What) -> Result<()> {
     }
     if matches!(what, What::All | What::E2e) {
         end_to_end::run(&cache, &mut steps)?;
+        steps.add(2);
+        let gpu = tools::ensure_gpu(&cache, &mut steps)?;
+        // As far as the image for GPUs can be checked without one.
+        steps.run("libraries of the image for GPUs resolve", || image::resolve(&gpu.ort(), &gpu.nvidia(), false))?;
     }
     eprintln!("all passed");
     Ok(())
