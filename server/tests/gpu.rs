@@ -19,6 +19,8 @@ use std::path::PathBuf;
 
 /// Batch sizes that the tests run.
 const BUCKETS: [usize; 3] = [1, 4, 16];
+/// How far answers may lie apart: CUDA computes products of 32-bit floats with mantissas of 10 bits (TF32), as it does by default.
+const TOLERANCE: f32 = 1e-3;
 /// Length of free dimensions: Magika's are fixed.
 const LENGTH: usize = 32;
 
@@ -92,7 +94,7 @@ fn cuda_answers_as_the_processor_does() {
             for rows in BUCKETS {
                 let inputs = inputs(cpu.signature(), rows, turn);
                 let far = difference(&run(&mut cuda, &inputs), &run(&mut cpu, &inputs));
-                assert!(far < 1e-4, "{rows} rows, {graphs} graphs, turn {turn}: {far}");
+                assert!(far < TOLERANCE, "{rows} rows, {graphs} graphs, turn {turn}: {far}");
             }
         }
         println!("CUDA: ran with {} graphs recorded", cuda.graphs());
@@ -106,13 +108,13 @@ fn shapes_beyond_the_graphs_run_too_and_threads_record_for_themselves() {
     let mut cpu = engine(&library, &model, CPU, 0);
     let mut cuda = engine(&library, &model, CUDA, 1);
     model::warm_up(&mut cuda, &BUCKETS[..1], &[]).unwrap();
-    let expected: Vec<_> = [1, 3].map(|rows| run(&mut cpu, &inputs(cpu.signature(), rows, 1))).into();
     let signature = cpu.signature().clone();
+    let expected: Vec<_> = [1, 3].map(|rows| run(&mut cpu, &inputs(&signature, rows, 1))).into();
     // Warm-up records on one thread, and batches run on another.
     let answers =
         std::thread::spawn(move || [1, 3].map(|rows| run(&mut cuda, &inputs(&signature, rows, 1)))).join().unwrap();
     for (answer, expected) in answers.iter().zip(&expected) {
-        assert!(difference(answer, expected) < 1e-4);
+        assert!(difference(answer, expected) < TOLERANCE);
     }
 }
 
@@ -124,7 +126,7 @@ fn tensorrt_runs_or_says_that_it_can_not() {
         Ok(mut tensorrt) => {
             let mut cpu = engine(&library, &model, CPU, 0);
             let inputs = inputs(cpu.signature(), 1, 0);
-            assert!(difference(&run(&mut tensorrt, &inputs), &run(&mut cpu, &inputs)) < 1e-2);
+            assert!(difference(&run(&mut tensorrt, &inputs), &run(&mut cpu, &inputs)) < TOLERANCE);
             println!("TensorRT: ran");
         }
         Err(error) => {

@@ -4,7 +4,7 @@ mod measure;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use measure::{Figure, Loop};
+use measure::{Effort, Figure, Loop};
 use millrace_server::{
     engine::ort::{load_library, version},
     gpu::Gpu,
@@ -47,12 +47,12 @@ fn main() -> Result<()> {
     let gpu = Gpu::first().context("there is no NVIDIA driver with a GPU on this machine")?;
     let environment = load_library(&arguments.ort_library)?;
     let mut report = Report { gpu: gpu.kind(), runtime: version(), figures: Vec::new() };
+    let effort = Effort { time: Duration::from_secs_f64(arguments.seconds), runs: arguments.runs };
     for model in &arguments.models {
         for graphs in [false, true] {
             let mut session = Loop::new(environment, model, graphs.then_some(arguments.batches.len()))?;
             for &rows in &arguments.batches {
-                let time = Duration::from_secs_f64(arguments.seconds);
-                let figure = session.measure(rows, arguments.length, time, arguments.runs, &gpu)?;
+                let figure = session.measure(rows, arguments.length, effort, &gpu)?;
                 eprintln!("{figure}");
                 report.figures.push(figure);
             }

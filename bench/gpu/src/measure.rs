@@ -46,6 +46,15 @@ impl fmt::Display for Figure {
     }
 }
 
+/// How long, and how often.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Time of one run.
+    pub time: Duration,
+    /// Runs, of which the median counts.
+    pub runs: usize,
+}
+
 /// A session.
 pub struct Loop {
     engine: OrtEngine,
@@ -62,15 +71,15 @@ impl Loop {
     }
 
     /// Runs batches of zeros, one after the other.
-    pub fn measure(&mut self, rows: usize, length: usize, time: Duration, runs: usize, gpu: &Gpu) -> Result<Figure> {
+    pub fn measure(&mut self, rows: usize, length: usize, effort: Effort, gpu: &Gpu) -> Result<Figure> {
         let inputs = model::zeros(self.engine.signature(), rows, length);
         for _ in 0..5 {
             self.engine.run(&inputs, &mut |_| {})?;
         }
-        let mut micros = Vec::with_capacity(runs);
-        for _ in 0..runs {
+        let mut micros = Vec::with_capacity(effort.runs);
+        for _ in 0..effort.runs {
             let (mut times, begun) = (Vec::new(), Instant::now());
-            while begun.elapsed() < time {
+            while begun.elapsed() < effort.time {
                 let one = Instant::now();
                 self.engine.run(&inputs, &mut |_| {})?;
                 times.push(one.elapsed().as_secs_f64() * 1e6);

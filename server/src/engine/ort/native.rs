@@ -38,46 +38,44 @@ impl Memory {
         loaded.as_ref().map(|(memory, _)| memory).map_err(|error| EngineError(format!("CUDA's runtime: {error}")))
     }
 
-    /// Copies elements to a buffer on the device that is just as large. Waits for the copy.
+    /// Copies elements to a buffer of `bytes` on the device. Waits for the copy.
     ///
     /// # Errors
     /// The sizes differ, or CUDA refuses.
     pub fn upload(&self, data: &Data, device: *mut c_void, bytes: usize) -> Result<(), EngineError> {
-        let (host, size) =
-            with_data!(data, vector => (vector.as_ptr().cast::<c_void>(), size_of_val(vector.as_slice())));
-        self.copy(device, host, size, bytes, data)
+        check(data, bytes)?;
+        self.copy(device, with_data!(data, vector => vector.as_ptr().cast()), bytes)
     }
 
-    /// Copies elements from a buffer on the device that is just as large. Waits for the copy.
+    /// Copies elements from a buffer of `bytes` on the device. Waits for the copy.
     ///
     /// # Errors
     /// The sizes differ, or CUDA refuses.
     pub fn download(&self, data: &mut Data, device: *const c_void, bytes: usize) -> Result<(), EngineError> {
-        let (host, size) =
-            with_data!(&mut *data, vector => (vector.as_mut_ptr().cast::<c_void>(), size_of_val(vector.as_slice())));
-        self.copy(host, device, size, bytes, data)
+        check(data, bytes)?;
+        self.copy(with_data!(data, vector => vector.as_mut_ptr().cast()), device, bytes)
     }
 
-    fn copy(
-        &self,
-        to: *mut c_void,
-        from: *const c_void,
-        host: usize,
-        device: usize,
-        data: &Data,
-    ) -> Result<(), EngineError> {
-        // Strings are pointers on the host: they have no size on the device.
-        if host != device || data.datatype().size().is_none() {
-            return Err(EngineError(format!("{host} bytes of {} for {device} on the device", data.datatype().name())));
-        }
-        // SAFETY: both buffers hold `host` bytes: one is the vector's, the other the tensor's on the device, which its
+    /// Copies `bytes` that both sides have.
+    fn copy(&self, to: *mut c_void, from: *const c_void, bytes: usize) -> Result<(), EngineError> {
+        // SAFETY: both buffers hold `bytes`, by `check`: one is the vector's, the other the tensor's on the device, which the
         // caller borrows for this call; they can't overlap. The call ends when the bytes are there. Every bit pattern that
         // a tensor of the engine holds is a value of its type (BOOL is written as 0 or 1).
-        match unsafe { (self.copy)(to, from, host, DEFAULT) } {
+        match unsafe { (self.copy)(to, from, bytes, DEFAULT) } {
             0 => Ok(()),
             error => Err(EngineError(format!("cudaMemcpy: error {error}"))),
         }
     }
+}
+
+/// Strings are pointers on the host: they have no size on the device.
+fn check(data: &Data, bytes: usize) -> Result<(), EngineError> {
+    let datatype = data.datatype();
+    let host = datatype.size().map(|size| size * data.len());
+    if host == Some(bytes) {
+        return Ok(());
+    }
+    Err(EngineError(format!("{} elements of {} don't fill {bytes} bytes on the device", data.len(), datatype.name())))
 }
 
 /// The version of TensorRT that ONNX Runtime's provider would load, such as `101302`; `None`: there is none.
@@ -112,7 +110,7 @@ mod tests {
         memory.download(&mut back, device.as_ptr().cast(), 12).unwrap();
         assert_eq!(back, Data::Fp32(vec![1.0, -2.0, 3.5]));
         let error = memory.upload(&Data::Fp32(vec![1.0]), device.as_mut_ptr().cast(), 12).unwrap_err();
-        assert!(error.0.contains("4 bytes of FP32 for 12"), "{error}");
+        assert!(error.0.contains("1 elements of FP32 don't fill 12 bytes"), "{error}");
         memory
             .upload(&Data::Bytes(vec!["a".into()]), device.as_mut_ptr().cast(), size_of::<bytes::Bytes>())
             .unwrap_err();

@@ -29,7 +29,7 @@ fn of(inputs: &[(&str, &[i64])], buckets: &[usize], lengths: &[usize]) -> Result
     &[("ids", &[-1, -1][..])], &[], &[32, 128], Some(("ids:1x32", "ids:32x128", "ids:32x128"))
 )]
 #[case::an_input_without_free_dimensions_has_no_part(
-    &[("x", &[-1, 2][..]), ("scale", &[1])], &[2], &[], Some(("x:2x2", "x:2x2", "x:2x2"))
+    &[("ids", &[1, -1][..]), ("scale", &[1])], &[2], &[32], Some(("ids:1x32", "ids:1x32", "ids:1x32"))
 )]
 fn profiles_cover_what_requests_are_padded_to(
     #[case] inputs: &[(&str, &[i64])],
