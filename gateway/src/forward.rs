@@ -251,7 +251,7 @@ impl Exchange<'_> {
 
 fn refusal_of(fault: Fault, exchange: &Exchange<'_>) -> Refusal {
     match fault {
-        Fault::TooLarge => Refusal::TooLarge(exchange.service().map_or(0, |service| service.route.max_bytes)),
+        Fault::TooLarge => Refusal::TooLarge(exchange.service().map_or(0, |service| service.route.limits.bytes)),
         Fault::Slow => Refusal::SlowBody,
         Fault::Deadline => Refusal::Deadline,
         Fault::Client | Fault::Superseded | Fault::Server => Refusal::Malformed("the request's body broke off".into()),

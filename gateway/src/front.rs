@@ -134,13 +134,14 @@ impl Gateway {
             }
         };
         let route = &routed.service.route;
-        check_length(&head, route.max_bytes)?;
-        upload.set_max(route.max_bytes);
+        check_length(&head, route.limits.bytes)?;
+        upload.set_max(route.limits.bytes);
         let deadline = deadline::end(arrived, route.timeout, &head.headers);
         let mut admitted = admit::admit(&live, &routed.service, &self.reporter)?;
         head.uri = server_uri(&route.id, &routed.path, head.uri.query())?;
         policy::strip_request(&mut head.headers);
         head.headers.remove(EXPECT);
+        route.limits.pass_on(&mut head.headers);
         drop(live); // a request may live for long; the table that it came by needn't
         let exchange = Exchange {
             gateway: self,

@@ -48,7 +48,7 @@ pub enum Refusal {
     #[error("the request's body came too slowly")]
     SlowBody,
     /// 413.
-    #[error("the request's body is larger than the {0} bytes that the service takes")]
+    #[error("the request's body is larger than the {0} bytes of access.maxRequestBytes")]
     TooLarge(u64),
     /// 429.
     #[error("{what}: try again later")]

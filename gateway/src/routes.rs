@@ -3,6 +3,7 @@
 use crate::auth::HashedKey;
 use crate::inputs::{Inputs, ServiceId, ServiceInput, TenantInput};
 use millrace_crds::{Authentication, ConditionStatus, RateLimit, conditions};
+use millrace_hop::limits::Limits;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,8 +35,8 @@ pub struct Route {
     pub anonymous: bool,
     /// Longest time for one request.
     pub timeout: Duration,
-    /// Largest request body.
-    pub max_bytes: u64,
+    /// How large a request may be.
+    pub limits: Limits,
     /// Limit over all callers.
     pub rate_limit: Option<RateLimit>,
     /// Revision and weight, weights above 0 only.
@@ -127,7 +128,7 @@ fn route(inputs: &Inputs, id: &ServiceId, service: &ServiceInput, owner: Option<
         anonymous: service.access.authentication == Authentication::None
             && owner.is_some_and(|(_, tenant)| tenant.allow_anonymous),
         timeout: service.access.timeout.to_std().filter(|time| !time.is_zero()).unwrap_or(DEFAULT_TIMEOUT),
-        max_bytes: service.access.max_request_bytes,
+        limits: Limits { bytes: service.access.max_request_bytes, json_depth: service.access.max_json_depth },
         rate_limit: service.access.rate_limit.clone(),
         endpoints: endpoints(inputs, id, &weights),
         weights,

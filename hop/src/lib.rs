@@ -6,6 +6,7 @@
 #[cfg(feature = "caller")]
 pub mod caller;
 pub mod deadline;
+pub mod limits;
 
 use http::{HeaderName, HeaderValue};
 

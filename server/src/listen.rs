@@ -6,7 +6,7 @@ use crate::{
     replica::Replica,
     tls::Tls,
 };
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -47,10 +47,7 @@ impl Wire {
     /// Over a replica.
     #[must_use]
     pub fn new(replica: Arc<Replica>) -> Self {
-        // A message's frame around its tensors needs a little more than the tensors.
-        let limit = replica.facts.max_bytes.saturating_add(64 << 10);
         let grpc = GrpcInferenceServiceServer::new(Grpc(Arc::clone(&replica)))
-            .max_decoding_message_size(limit)
             .max_encoding_message_size(usize::MAX)
             .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
             .send_compressed(tonic::codec::CompressionEncoding::Gzip);
@@ -67,18 +64,28 @@ impl Wire {
             .get(header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if grpc {
-            return self.grpc.oneshot(request).await.map(too_large_is_exhausted);
+            let max = self.replica.facts.limits.lowered(request.headers()).bytes;
+            // A message's frame around its tensors needs a little more than the tensors.
+            let limit = usize::try_from(max).unwrap_or(usize::MAX).saturating_add(64 << 10);
+            let answered = self.grpc.max_decoding_message_size(limit).oneshot(request).await;
+            return answered.map(|response| too_large_is_exhausted(response, max));
         }
         Ok(handlers::handle(self.replica, request).await)
     }
 }
 
-/// The library calls a message over the limit OUT_OF_RANGE; the protocol's table has RESOURCE_EXHAUSTED for it.
-fn too_large_is_exhausted(mut response: Response<Body>) -> Response<Body> {
-    if let Some(code) = response.headers_mut().get_mut("grpc-status")
-        && code == "11"
-    {
-        *code = http::HeaderValue::from_static("8");
+/// The library calls a message over the limit OUT_OF_RANGE; the protocol's table has RESOURCE_EXHAUSTED for it. And it knows
+/// no name of the limit.
+fn too_large_is_exhausted(mut response: Response<Body>, max: u64) -> Response<Body> {
+    let headers = response.headers_mut();
+    let says =
+        |name: &str, text: &str| headers.get(name).is_some_and(|value| value.as_bytes().starts_with(text.as_bytes()));
+    if says("grpc-status", "11") || says("grpc-message", "Error%20decompressing:%20size%20limit") {
+        headers.insert("grpc-status", HeaderValue::from_static("8"));
+        let message = format!("the message is larger than the {max} bytes of access.maxRequestBytes");
+        if let Ok(message) = HeaderValue::from_str(&message) {
+            headers.insert("grpc-message", message);
+        }
     }
     response
 }

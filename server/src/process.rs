@@ -55,7 +55,14 @@ pub async fn process_by(
 ) -> Result<(Processed, Permit), Error> {
     let begun = Instant::now();
     let own = Arc::clone(replica);
-    let task = tokio::task::spawn_blocking(move || (prepare(&own.pipeline), permit));
+    let place = tokio::time::timeout_at(deadline.into(), Arc::clone(&replica.preparing).acquire_owned())
+        .await
+        .map_err(|_| Error::new(Kind::Deadline, "the deadline passed"))?;
+    let task = tokio::task::spawn_blocking(move || {
+        // Held to the end of the work, also if nobody waits for it any more.
+        let _place = place;
+        (prepare(&own.pipeline), permit)
+    });
     let (prepared, permit) = task.await.map_err(|_| Error::new(Kind::Engine, "pre-processing failed"))?;
     let input = begun.elapsed();
     let work = Work { replica: Arc::clone(replica), deadline };

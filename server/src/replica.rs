@@ -18,13 +18,17 @@ use millrace_crds::{
     Priority,
     report::{ServerReport, StartupReport},
 };
+use millrace_hop::limits::Limits;
 use std::{
+    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::Semaphore;
 
 /// Fixed facts of a served model.
 #[derive(Clone, Debug)]
@@ -41,10 +45,8 @@ pub struct Facts {
     pub signature: Signature,
     /// Rows in a request at most.
     pub max_rows: usize,
-    /// Bytes of a request at most.
-    pub max_bytes: usize,
-    /// Levels that a JSON body of a raw input nests at most.
-    pub max_json_depth: usize,
+    /// How large a request may be.
+    pub limits: Limits,
     /// Longest time for a request.
     pub timeout: Duration,
     /// Lane of requests that don't name one.
@@ -61,6 +63,8 @@ pub struct Replica {
     pub pipeline: Pipeline,
     /// Its door.
     pub door: Arc<Admission>,
+    /// Places for input steps. Each may hold a decoded image, and more of them than processors finish none sooner.
+    pub preparing: Arc<Semaphore>,
     /// Its engine threads.
     pub workers: Arc<Workers>,
     /// Its counters.
@@ -85,10 +89,12 @@ impl Replica {
         metrics: Arc<Metrics>,
     ) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             facts,
             pipeline,
             door,
+            preparing: Arc::new(Semaphore::new(processors.max(2))),
             workers,
             metrics,
             ready: AtomicBool::new(true),

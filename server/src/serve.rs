@@ -20,6 +20,7 @@ use crate::{
     worker::{WorkOptions, Workers},
 };
 use millrace_crds::{AuditPayloads, ExecutionProvider, conditions::reason, manifest::Manifest, report::StartupReport};
+use millrace_hop::limits::Limits;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
@@ -267,10 +268,10 @@ pub fn build(
     let startup =
         StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: warm_up.as_secs_f64() };
     let parse = |text: &millrace_crds::Duration| text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")));
-    let max_bytes = usize::try_from(spec.access.max_request_bytes).unwrap_or(usize::MAX);
+    let limits = Limits { bytes: spec.access.max_request_bytes, json_depth: spec.access.max_json_depth };
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
     metrics.loaded(fetch + load + begun.elapsed());
-    let held = max_bytes.saturating_mul(2).max(128 << 20);
+    let held = usize::try_from(limits.bytes).unwrap_or(usize::MAX).saturating_mul(2).max(128 << 20);
     let bounds = Bounds {
         entries: size(spec.batching.max_queue),
         bytes: held,
@@ -292,8 +293,7 @@ pub fn build(
         version: manifest.metadata.version.unwrap_or(1).to_string(),
         signature,
         max_rows,
-        max_bytes,
-        max_json_depth: size(spec.access.max_json_depth),
+        limits,
         timeout: parse(&spec.access.timeout)?,
         priority: spec.access.priority,
         startup,

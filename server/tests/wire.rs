@@ -228,6 +228,29 @@ async fn events_come_one_by_one() {
 #[tokio::test]
 async fn a_message_over_the_limit_is_exhausted() {
     let serving = Serving::start("  access: {maxRequestBytes: 1000}\n", 1, Gate::default()).await;
-    let status = serving.grpc().await.model_infer(serving.message("fake", &[0.0; 50_000])).await.unwrap_err();
-    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
+    for packed in [false, true] {
+        let mut client = serving.grpc().await;
+        if packed {
+            client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
+        }
+        let status = client.model_infer(serving.message("fake", &[0.0; 50_000])).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
+        assert_eq!(status.message(), "the message is larger than the 1000 bytes of access.maxRequestBytes", "{packed}");
+    }
+}
+
+/// The gateway knows a service's limits as they are now, the server as they were when its revision was made.
+#[tokio::test]
+async fn limits_of_the_caller_lower_those_of_the_manifest() {
+    let serving = Serving::start("  access: {maxRequestBytes: 1000}\n", 1, Gate::default()).await;
+    let name = millrace_hop::limits::BYTES;
+    for (said, status) in [("10", 413), ("999", 200), ("100000", 200)] {
+        let (got, _, text) = serving.infer_with(name.as_str(), said).await;
+        assert_eq!(got, status, "{said}: {text}");
+        assert!(status == 200 || text.contains("10 bytes of access.maxRequestBytes"), "{text}");
+    }
+    let (got, _, text) = serving.post_with(name.as_str(), "100000", &" ".repeat(1001)).await;
+    assert!(got == 413 && text.contains("1000 bytes of access.maxRequestBytes"), "{got} {text}");
+    let message = serving.message("fake", &[0.0; 50_000]);
+    assert_eq!(serving.grpc_by_hand(&message, name.as_str(), "100").await, "8");
 }

@@ -192,5 +192,14 @@ fn a_body_above_the_limit() {
     assert_eq!(service.process(&[b'a'; 1000]).unwrap().status, 200);
     let answer = service.process(&[b'a'; 1001]).unwrap();
     assert_eq!(answer.status, 413, "{}", answer.error());
+    assert!(answer.error().contains("access.maxRequestBytes"), "{}", answer.error());
+    // Small on the wire: the gateway lets it pass, and the server counts what it decodes to.
+    let file = product().bed.state.folder.join("spaces");
+    std::fs::write(&file, [b' '; 100_000]).unwrap();
+    let packed = std::process::Command::new("gzip").arg("-c").arg(&file).output().unwrap().stdout;
+    assert!((1..1000).contains(&packed.len()), "{} bytes", packed.len());
+    let answer = service.call("/process").header("Content-Encoding: gzip").body(packed).send().unwrap();
+    assert_eq!(answer.status, 413, "{}", answer.error());
+    assert!(answer.error().contains("1000 bytes of access.maxRequestBytes"), "{}", answer.error());
     service.delete().unwrap();
 }

@@ -14,6 +14,10 @@ enum Outcome {
     Embeds,
     /// It serves scores of records: those of scikit-learn.
     Scores,
+    /// It serves scores of pictures: those of the model's package.
+    Judges,
+    /// It serves stretches of speech: those of the model's package.
+    Hears,
     /// It is refused: condition and reason.
     Refused(&'static str, &'static str),
     /// It is no service of its own: the release's set-up applies it.
@@ -21,7 +25,7 @@ enum Outcome {
 }
 
 fn outcomes() -> BTreeMap<&'static str, Outcome> {
-    use Outcome::{Answers, Embeds, Refused, Scores, SetUp};
+    use Outcome::{Answers, Embeds, Hears, Judges, Refused, Scores, SetUp};
     BTreeMap::from([
         ("pools.yaml", SetUp),
         ("tenant.yaml", SetUp),
@@ -42,6 +46,8 @@ fn outcomes() -> BTreeMap<&'static str, Outcome> {
         ("ocr-graph.yaml", Refused("Accepted", "NotSupported")),
         ("text-embeddings.yaml", Embeds),
         ("fraud.yaml", Scores),
+        ("image-safety.yaml", Judges),
+        ("voice-activity.yaml", Hears),
         ("per-node.yaml", Refused("Accepted", "NotSupported")),
         ("job.yaml", Refused("Accepted", "NotSupported")),
         ("tensorrt.yaml", Refused("WorkloadAvailable", "ProviderUnavailable")),
@@ -67,6 +73,8 @@ fn each_example_does_what_it_says() {
             Outcome::Answers => answers(file, &text),
             Outcome::Embeds => embeds(&text),
             Outcome::Scores => scores(&text),
+            Outcome::Judges => judges(&text),
+            Outcome::Hears => hears(&text),
             Outcome::Refused(condition, reason) => refused(file, &text, condition, reason),
         }
         println!("examples/{file}: as stated");
@@ -134,6 +142,40 @@ fn scores(text: &str) {
     for (at, theirs) in theirs.iter().enumerate() {
         let (ours, theirs) = (ours[at]["fraud"].as_f64().unwrap(), theirs[1].as_f64().unwrap());
         assert!((ours - theirs).abs() < 1e-5, "record {at}: {ours}, and scikit-learn says {theirs}");
+    }
+    service.delete().unwrap();
+}
+
+fn judges(text: &str) {
+    let service = served(text);
+    let named = ["astronaut.png", "coffee.png", "logo.png", "rocket.jpg", "no_time_for_that_tiny.gif"];
+    let pictures = named.map(|name| models().join("pictures").join(name));
+    let theirs = model::nsfw_scores(&product().bed, &models(), &pictures).unwrap();
+    for (picture, theirs) in pictures.iter().zip(&theirs) {
+        let answer = service.process(&std::fs::read(picture).unwrap()).unwrap();
+        assert_eq!(answer.status, 200, "{} {}", answer.error(), answer.problem);
+        let (ours, theirs) = (answer.json()["nsfw"].as_f64().unwrap(), theirs["nsfw"].as_f64().unwrap());
+        // Decoders of JPEG differ by a little.
+        let tolerance = if picture.extension().is_some_and(|ending| ending == "jpg") { 1e-2 } else { 1e-4 };
+        assert!((ours - theirs).abs() < tolerance, "{}: {ours}, and the reference says {theirs}", picture.display());
+    }
+    let refused = service.process(b"no picture").unwrap();
+    assert!(refused.status == 400 && refused.error().contains("no JPEG"), "{} {}", refused.status, refused.error());
+    service.delete().unwrap();
+}
+
+fn hears(text: &str) {
+    let service = served(text);
+    let audio = models().join("audio/sample.wav");
+    let theirs = model::speech_stretches(&product().bed, &models(), &audio).unwrap();
+    let answer = service.process(&std::fs::read(&audio).unwrap()).unwrap();
+    assert_eq!(answer.status, 200, "{} {}", answer.error(), answer.problem);
+    let ours = answer.json().as_array().unwrap().clone();
+    assert!(ours.len() == theirs.len() && !ours.is_empty(), "{ours:?} {theirs:?}");
+    for (ours, [start, end]) in ours.iter().zip(theirs) {
+        let samples = |key: &str| ours[key].as_f64().unwrap() * 16_000.0;
+        let off = (samples("start") - start).abs().max((samples("end") - end).abs());
+        assert!(off <= 512.0, "{ours}, and the reference says {start} to {end}");
     }
     service.delete().unwrap();
 }

@@ -31,6 +31,31 @@ pub fn minilm_embeddings(bed: &Bed, folder: &Path, texts: &[&str]) -> Result<Vec
     Ok(serde_json::from_value(printed["embeddings"].take())?)
 }
 
+/// The reference's scores (`{"sfw", "nsfw"}`) of pictures, in order. `models` is where models and packages lie.
+///
+/// # Errors
+/// The reference fails.
+pub fn nsfw_scores(bed: &Bed, models: &Path, pictures: &[PathBuf]) -> Result<Vec<Value>> {
+    let mut command = Command::new(&bed.state.python);
+    command.arg(repository().join("tests/python/nsfw_reference.py"));
+    command.arg(models.join("python")).arg(models.join("nsfw/open-nsfw.onnx"));
+    Ok(serde_json::from_str(&exec::output_with_input(&mut command, &json!(pictures).to_string())?)?)
+}
+
+/// The reference's stretches of speech in an audio file, in samples of 16,000 a second. `models` is where models and packages
+/// lie.
+///
+/// # Errors
+/// The reference fails.
+pub fn speech_stretches(bed: &Bed, models: &Path, audio: &Path) -> Result<Vec<[f64; 2]>> {
+    let mut command = Command::new(&bed.state.python);
+    command.arg(repository().join("tests/python/speech_reference.py"));
+    command.arg(models.join("python")).arg(models.join("vad/silero_vad.onnx")).arg("16000");
+    let asked = json!({"files": [audio], "options": {}}).to_string();
+    let mut printed: Value = serde_json::from_str(&exec::output_with_input(&mut command, &asked)?)?;
+    Ok(serde_json::from_value(printed[0]["stretches"].take())?)
+}
+
 /// SHA-256 of a file, as a manifest writes it.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ pub struct Access {
     /// Limit of the service over all callers, for each gateway replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
-    /// Larger bodies are answered 413.
+    /// Larger bodies are answered 413; of a compressed one, what it decodes to counts.
     #[serde(default = "default_max_bytes")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_073_741_824)))]
     pub max_request_bytes: u64,

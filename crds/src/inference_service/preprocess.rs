@@ -66,7 +66,7 @@ pub struct ShortInput {
     pub binary: Line,
 }
 
-/// Decodes JPEG, PNG, WebP or the first frame of a GIF, upright by its EXIF orientation. Transparency is dropped, as PIL's `convert` does.
+/// Decodes JPEG, PNG, WebP or the first frame of a GIF, upright by its EXIF orientation. Transparency is dropped, as PIL's `convert` does; samples of 16 bits keep their high byte.
 /// Without a normalize step, the model gets the pixels as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
@@ -75,7 +75,7 @@ pub struct DecodeImage {
     /// Order of the colour channels.
     #[serde(default)]
     pub color: ColorOrder,
-    /// Images of more pixels (width × height) are refused with 400 before they are decoded.
+    /// Images of more pixels (width × height) are answered 422 before they are decoded, and so are sides of more than 65,535.
     #[serde(default = "default_max_pixels")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_000_000_000)))]
     pub max_pixels: u64,
@@ -158,9 +158,13 @@ pub enum ResizeMode {
 pub enum ResizeFilter {
     /// Nearest pixel.
     Nearest,
+    /// Mean of the pixels that fall into one.
+    Box,
     /// Linear.
     #[default]
     Bilinear,
+    /// Sharper than linear, at the same cost: a sinc under Hamming's window.
+    Hamming,
     /// Cubic.
     Bicubic,
     /// Lanczos, three lobes.
@@ -358,7 +362,7 @@ pub struct Audio {
     #[serde(default)]
     #[cfg_attr(feature = "resource", schemars(range(max = 16_777_216)))]
     pub context: u32,
-    /// Longer audio is refused with 400 before it is decoded.
+    /// Longer audio is answered 422 before it is decoded, and so is audio of more samples than it has at 48,000 a second.
     #[serde(default = "default_max_seconds")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 86_400)))]
     pub max_seconds: u32,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use millrace_crds::RateLimit;
+use millrace_hop::limits;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ async fn a_body_above_the_limit_is_refused_by_its_length_and_as_it_comes() {
         bed.call_h1(request(Method::POST, path, vec![0; 1001])).await,
     ] {
         assert_eq!(reply.status, 413);
-        assert!(reply.error().contains("1000 bytes"), "{}", reply.text);
+        assert!(reply.error().contains("1000 bytes of access.maxRequestBytes"), "{}", reply.text);
     }
     for chunked in [false, true] {
         let (feed, payload) = fed();
@@ -44,6 +45,24 @@ async fn a_body_above_the_limit_is_refused_by_its_length_and_as_it_comes() {
     let mut large = grpc("ModelInfer", "magika");
     *large.body_mut() = body([frame(b"\x0a\x06magika").to_vec(), vec![0; 2000]].concat());
     assert_eq!(bed.call(large).await.grpc(), "8");
+}
+
+/// Servers are told, so that they count what a compressed body decodes to; callers can't tell them otherwise.
+#[tokio::test]
+async fn limits_go_with_the_request() {
+    let bed = Bed::new().await;
+    bed.magika(|request| async move {
+        let said = [limits::BYTES, limits::JSON_DEPTH].map(|name| request.headers()[name].to_str().unwrap().to_owned());
+        answer(200, said.join(" "))
+    })
+    .await;
+    bed.service("team-a", "magika", |service| {
+        service.access.max_request_bytes = 1000;
+        service.access.max_json_depth = 7;
+    });
+    let mut call = request(Method::POST, "/team-a/magika/process", "");
+    call.headers_mut().insert(limits::BYTES, http::HeaderValue::from_static("100000"));
+    assert_eq!(bed.call(call).await.text, "1000 7");
 }
 
 #[tokio::test]

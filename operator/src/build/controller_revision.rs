@@ -16,6 +16,8 @@ use millrace_crds::{
 /// Largest body that the schema allows: in a cluster the gateway enforces the service's own limit, which may change
 /// without a new revision.
 const MOST_BYTES: u64 = 1_073_741_824;
+/// Deepest JSON that the schema allows: the gateway tells the server of the service's own limit, for the same reason.
+const DEEPEST: u32 = 100;
 /// The gateway enforces the service's own timeout, for the same reason.
 const LONGEST: &str = "24h";
 
@@ -76,7 +78,12 @@ fn manifest(plan: &Plan) -> Manifest {
             scaling: Scaling::default(),
             placement: Placement::default(),
             rollout: Rollout::default(),
-            access: Access { max_request_bytes: MOST_BYTES, timeout: Duration::from(LONGEST), ..Access::default() },
+            access: Access {
+                max_request_bytes: MOST_BYTES,
+                max_json_depth: DEEPEST,
+                timeout: Duration::from(LONGEST),
+                ..Access::default()
+            },
             audit: None,
             availability: Availability::default(),
         },

@@ -107,6 +107,7 @@ fn what_a_pod_reads_is_a_manifest_that_the_server_takes() {
     assert_eq!(manifest.metadata.version, Some(1));
     assert_eq!(manifest.spec.model, plan.inputs.model);
     assert!(manifest.spec.access.max_request_bytes > 5, "the gateway's limit may rise without a new revision");
+    assert_eq!(manifest.spec.access.max_json_depth, 100, "and so may this one");
     let stores: Vec<millrace_crds::store::Store> =
         serde_saphyr::from_str(&map.data.as_ref().unwrap()["stores.yaml"]).unwrap();
     assert_eq!(stores, settings().stores[..1]);

@@ -22,7 +22,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let too_large =
-        || Error::new(Kind::TooLarge, format!("the body is larger than the {max} bytes that this service takes"));
+        || Error::new(Kind::TooLarge, format!("the body is larger than the {max} bytes of access.maxRequestBytes"));
     let announced = body.size_hint().lower();
     if announced > max as u64 {
         return Err(too_large());

@@ -40,7 +40,7 @@ async fn unpack(reader: impl AsyncRead + Unpin, max: usize) -> Result<Vec<u8>, E
     if decoded.len() > max {
         return Err(Error::new(
             Kind::TooLarge,
-            format!("the body decodes to more than the {max} bytes that this service takes"),
+            format!("the body decodes to more than the {max} bytes of access.maxRequestBytes"),
         ));
     }
     Ok(decoded)

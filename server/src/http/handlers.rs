@@ -143,7 +143,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let mut permit = replica.door.admit()?;
-    let max = replica.facts.max_bytes;
+    let max = usize::try_from(replica.facts.limits.lowered(headers).bytes).unwrap_or(usize::MAX);
     let body = body::read(body, max, &mut permit).await?;
     let body = encoding::decode(headers, body, max, &mut permit).await?;
     Ok((body, permit))
@@ -251,7 +251,7 @@ where
     let (body, permit) = receive(replica, headers, body).await?;
     let json = is_json(headers);
     if replica.pipeline.reads_json(json) {
-        json_depth::check(&body, replica.facts.max_json_depth)?;
+        json_depth::check(&body, replica.facts.limits.lowered(headers).json_depth)?;
     }
     let until = replica.deadline(arrival, deadline::asked(headers));
     let raw = Raw { body, json, deadline: Some(until) };

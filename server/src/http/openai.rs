@@ -38,7 +38,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (body, permit) = handlers::receive(replica, headers, body).await?;
-    json_depth::check(&body, replica.facts.max_json_depth)?;
+    json_depth::check(&body, replica.facts.limits.lowered(headers).json_depth)?;
     let request = embeddings::parse(&body)?;
     replica.check_name(&request.model, None)?;
     let deadline = replica.deadline(arrival, millrace_hop::deadline::asked(headers));

@@ -6,8 +6,8 @@ use crate::error::Error;
 ///
 /// # Errors
 /// 400: it nests deeper than `max`.
-pub fn check(json: &[u8], max: usize) -> Result<(), Error> {
-    let (mut depth, mut text, mut escaped) = (0usize, false, false);
+pub fn check(json: &[u8], max: u32) -> Result<(), Error> {
+    let (mut depth, mut text, mut escaped) = (0u32, false, false);
     for &byte in json {
         if text {
             text = escaped || byte != b'"';

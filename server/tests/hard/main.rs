@@ -11,3 +11,4 @@ mod heads;
 mod memory;
 mod raw;
 mod tls;
+mod turns;

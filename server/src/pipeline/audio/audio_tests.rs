@@ -40,10 +40,9 @@ fn wav(rate: u32, channels: u16, samples: &[i16]) -> Vec<u8> {
     out.into_inner()
 }
 
-fn error(body: &[u8]) -> String {
+fn error(body: &[u8]) -> (u16, String) {
     let error = decode::read(body, 1).unwrap_err();
-    assert_eq!(error.status(), 400, "{error}");
-    error.message
+    (error.status().as_u16(), error.message)
 }
 
 fn floats(tensor: &Tensor) -> &[f32] {
@@ -139,24 +138,30 @@ fn steps_that_do_not_fit_name_both_sides() {
 #[test]
 fn what_is_no_whole_audio_is_refused() {
     let whole = wav(8_000, 1, &[5; 4_000]);
-    for (body, say) in [
-        (&b""[..], "no WAV or FLAC"),
-        (b"OggS....", "no WAV or FLAC"),
-        (b"RIFF", "broken or cut off"),
-        (b"fLaC", "broken or cut off"),
-        (&whole[..60], "cut off"),
-        (&whole[..whole.len() - 1], "cut off"),
-        (&wav(8_000, 1, &[]), "no samples"),
-        (&wav(8_000, 1, &[5; 8_001]), "maxSeconds of this service, 1"),
-        (&wav(500, 1, &[5; 10]), "1000 to 384000"),
+    for (body, status, say) in [
+        (&b""[..], 400, "no WAV or FLAC"),
+        (b"OggS....", 400, "no WAV or FLAC"),
+        (b"RIFF", 400, "broken or cut off"),
+        (b"fLaC", 400, "broken or cut off"),
+        (&whole[..60], 400, "cut off"),
+        (&whole[..whole.len() - 1], 400, "cut off"),
+        (&wav(8_000, 1, &[]), 400, "no samples"),
+        (
+            &wav(8_000, 1, &[5; 8_001]),
+            422,
+            "8001 samples or more, at 8000 a second; audio.maxSeconds of this service takes 1",
+        ),
+        (&wav(96_000, 1, &[5; 48_001]), 422, "audio.maxSeconds"),
+        (&wav(500, 1, &[5; 10]), 422, "1000 to 384000"),
     ] {
-        let message = error(body);
-        assert!(message.contains(say), "{message}");
+        let (got, message) = error(body);
+        assert!(got == status && message.contains(say), "{got}: {message}");
     }
     // A header that promises four gigabytes.
     let mut bomb = whole.clone();
     bomb[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert!(error(&bomb).contains("maxSeconds") || error(&bomb).contains("broken"), "{}", error(&bomb));
+    let (_, message) = error(&bomb);
+    assert!(message.contains("audio.maxSeconds") || message.contains("broken"), "{message}");
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! WAV and FLAC to mono samples. Lengths are checked before anything is decoded.
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use claxon::{FlacReader, FlacReaderOptions};
 use hound::{SampleFormat, WavReader};
 use std::{io::Cursor, panic};
@@ -8,6 +8,8 @@ use std::{io::Cursor, panic};
 /// Sample rates from a telephone's to a laboratory's.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=384_000;
 const MAX_CHANNELS: u32 = 64;
+/// The limit in seconds is one in samples too, at this rate: a small file of a higher one would be large once decoded.
+const FULL_RATE: u32 = 48_000;
 
 /// Samples of one channel, from -1 to 1.
 #[derive(Debug, PartialEq)]
@@ -30,7 +32,7 @@ struct Header {
 /// Decodes a file and averages its channels.
 ///
 /// # Errors
-/// 400: no such format, broken, cut off, or longer than `max_seconds`.
+/// 400: no such format, broken, or cut off. 422: longer than `max_seconds`, or of a kind that isn't taken.
 pub fn read(body: &[u8], max_seconds: u32) -> Result<Mono, Error> {
     let decode = match body {
         [b'R', b'I', b'F', b'F', ..] => wav,
@@ -50,32 +52,43 @@ impl Header {
     fn check(self, max_seconds: u32) -> Result<(), Error> {
         let Header { rate, channels, length } = self;
         if !RATES.contains(&rate) || channels == 0 || channels > MAX_CHANNELS {
-            return Err(Error::invalid(format!(
+            return Err(unprocessable(format!(
                 "the audio has {channels} channels of {rate} samples a second; 1 to {MAX_CHANNELS} channels of {} to {} are taken",
                 RATES.start(),
                 RATES.end()
             )));
         }
-        if length > u64::from(max_seconds) * u64::from(rate) {
-            return Err(too_long(max_seconds));
+        if length > most(max_seconds, rate) {
+            return Err(too_long(max_seconds, length, rate));
         }
         Ok(())
     }
 }
 
-fn too_long(max_seconds: u32) -> Error {
-    Error::invalid(format!("the audio is longer than maxSeconds of this service, {max_seconds}"))
+/// Samples that audio of a rate may have.
+fn most(max_seconds: u32, rate: u32) -> u64 {
+    u64::from(max_seconds) * u64::from(rate.min(FULL_RATE))
+}
+
+fn too_long(max_seconds: u32, length: u64, rate: u32) -> Error {
+    unprocessable(format!(
+        "the audio has {length} samples or more, at {rate} a second; audio.maxSeconds of this service takes {max_seconds} seconds (of {FULL_RATE} samples at most)"
+    ))
+}
+
+fn unprocessable(message: String) -> Error {
+    Error::new(Kind::Unprocessable, message)
 }
 
 fn wav(body: &[u8], max_seconds: u32) -> Result<Mono, Error> {
     let failed = |error: hound::Error| {
         tracing::debug!(%error, "wav");
-        Error::invalid(match error {
+        match error {
             hound::Error::Unsupported | hound::Error::TooWide | hound::Error::InvalidSampleFormat => {
-                "the WAV audio is of a kind that isn't supported: use PCM or 32-bit floats"
+                unprocessable("the WAV audio is of a kind that isn't supported: use PCM or 32-bit floats".to_owned())
             }
-            _ => "the WAV audio can't be read: it is broken or cut off",
-        })
+            _ => Error::invalid("the WAV audio can't be read: it is broken or cut off"),
+        }
     };
     let mut reader = WavReader::new(Cursor::new(body)).map_err(failed)?;
     let spec = reader.spec();
@@ -111,7 +124,7 @@ fn flac(body: &[u8], max_seconds: u32) -> Result<Mono, Error> {
     let info = reader.streaminfo();
     let declared = info.samples.filter(|&length| length > 0);
     Header { rate: info.sample_rate, channels: info.channels, length: declared.unwrap_or(0) }.check(max_seconds)?;
-    let most = u64::from(max_seconds) * u64::from(info.sample_rate);
+    let most = most(max_seconds, info.sample_rate);
     let scale = scale(info.bits_per_sample);
     let mut mix = Mix::new(info.channels, 0);
     let mut blocks = reader.blocks();
@@ -125,8 +138,9 @@ fn flac(body: &[u8], max_seconds: u32) -> Result<Mono, Error> {
                 mix.push(number(block.sample(channel, at)) * scale);
             }
         }
-        if mix.samples.len() as u64 > most {
-            return Err(too_long(max_seconds));
+        let length = mix.samples.len() as u64;
+        if length > most {
+            return Err(too_long(max_seconds, length, info.sample_rate));
         }
         buffer = block.into_buffer();
     }

@@ -114,7 +114,7 @@ impl AudioStep {
     /// What the model is run on, for an audio file.
     ///
     /// # Errors
-    /// 400: no audio, broken audio, or too long.
+    /// 400: no audio, or broken audio. 422: too long, or of a kind that isn't taken.
     pub fn prepare(&self, body: &[u8]) -> Result<Prepared, Error> {
         let mono = decode::read(body, self.max_seconds)?;
         let samples = resample::resample(mono.samples, mono.rate, self.plan.rate);

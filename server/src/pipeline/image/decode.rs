@@ -1,12 +1,14 @@
 //! Bytes of an image file to upright pixels. Sizes are checked before anything is decoded.
 
 use super::pixels::Pixels;
-use crate::error::Error;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use crate::error::{Error, Kind};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::{io::Cursor, panic};
 
 /// What a decoder may hold beside the pixels.
 const ROOM: u64 = 32 << 20;
+/// The longest side. Formats other than PNG have no longer ones; what resizing holds for a side grows with it.
+const MAX_SIDE: u32 = 65_535;
 
 /// A decodeImage step.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +23,7 @@ impl Decode {
     /// Decodes a file.
     ///
     /// # Errors
-    /// 400: no such format, broken, cut off, or more pixels than allowed.
+    /// 400: no such format, broken, or cut off. 422: more pixels than allowed.
     pub fn read(self, body: &[u8]) -> Result<Pixels, Error> {
         let format = match image::guess_format(body) {
             Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Gif)) => format,
@@ -47,21 +49,27 @@ impl Decode {
         let orientation = decoder.orientation().map_err(failed)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
         image.apply_orientation(orientation);
+        let image = narrow(image).ok_or_else(|| broken(format, "it can't be decoded"))?;
         Ok(self.pixels(image))
     }
 
     /// Refuses sizes above the limit.
     ///
     /// # Errors
-    /// 400, naming the field.
+    /// 422, naming the field.
     pub fn check_size(self, width: u32, height: u32) -> Result<(), Error> {
         if width == 0 || height == 0 {
             return Err(Error::invalid("the image has no pixels"));
         }
         if u64::from(width) * u64::from(height) > self.max_pixels {
-            return Err(Error::invalid(format!(
-                "the image has {width} × {height} pixels; maxPixels of this service is {}",
+            return Err(unprocessable(format!(
+                "the image has {width} × {height} pixels; decodeImage.maxPixels of this service takes {}",
                 self.max_pixels
+            )));
+        }
+        if width.max(height) > MAX_SIDE {
+            return Err(unprocessable(format!(
+                "the image has {width} × {height} pixels; a side has {MAX_SIDE} at most"
             )));
         }
         Ok(())
@@ -80,8 +88,8 @@ impl Decode {
     fn failed(self, format: ImageFormat, error: ImageError) -> Error {
         tracing::debug!(%error, "image");
         match error {
-            ImageError::Limits(_) => Error::invalid(format!(
-                "the image needs more memory than maxPixels of this service, {}, allows",
+            ImageError::Limits(_) => unprocessable(format!(
+                "the image needs more memory than decodeImage.maxPixels of this service, {}, allows",
                 self.max_pixels
             )),
             ImageError::Unsupported(_) => broken(format, "it is of a kind that isn't supported"),
@@ -98,6 +106,31 @@ fn broken(format: ImageFormat, how: &str) -> Error {
         _ => "GIF",
     };
     Error::invalid(format!("the {name} image can't be read: {how}"))
+}
+
+fn unprocessable(message: String) -> Error {
+    Error::new(Kind::Unprocessable, message)
+}
+
+/// Samples of 16 bits keep their high byte, as PIL reads them.
+fn narrow(image: DynamicImage) -> Option<DynamicImage> {
+    let (width, height) = (image.width(), image.height());
+    let high = |samples: Vec<u16>| -> Vec<u8> { samples.into_iter().map(|sample| sample.to_be_bytes()[0]).collect() };
+    match image {
+        DynamicImage::ImageLuma16(wide) => {
+            ImageBuffer::from_raw(width, height, high(wide.into_raw())).map(DynamicImage::ImageLuma8)
+        }
+        DynamicImage::ImageLumaA16(wide) => {
+            ImageBuffer::from_raw(width, height, high(wide.into_raw())).map(DynamicImage::ImageLumaA8)
+        }
+        DynamicImage::ImageRgb16(wide) => {
+            ImageBuffer::from_raw(width, height, high(wide.into_raw())).map(DynamicImage::ImageRgb8)
+        }
+        DynamicImage::ImageRgba16(wide) => {
+            ImageBuffer::from_raw(width, height, high(wide.into_raw())).map(DynamicImage::ImageRgba8)
+        }
+        narrow => Some(narrow),
+    }
 }
 
 /// Brightness by ITU-R 601-2 in 16-bit fixed point, as PIL's mode L.

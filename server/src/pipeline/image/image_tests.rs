@@ -32,9 +32,9 @@ fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     out.into_inner()
 }
 
-fn error(body: &[u8], max_pixels: u64) -> String {
+fn error(body: &[u8], max_pixels: u64, status: u16) -> String {
     let error = Decode { gray: false, max_pixels }.read(body).unwrap_err();
-    assert_eq!(error.status(), 400, "{error}");
+    assert_eq!(error.status(), status, "{error}");
     error.message
 }
 
@@ -133,21 +133,29 @@ fn steps_that_do_not_fit_name_both_sides() {
 #[test]
 fn sizes_are_checked_before_anything_is_decoded() {
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
-        let message = error(&file(30, 20, format), 599);
-        assert!(message.contains("30 × 20") && message.contains("maxPixels") && message.contains("599"), "{message}");
+        let message = error(&file(30, 20, format), 599, 422);
+        assert!(
+            message.contains("30 × 20") && message.contains("decodeImage.maxPixels of this service takes 599"),
+            "{message}"
+        );
     }
     // A header that promises 100,000 × 100,000 pixels, 30 GB of them, and no more than the header.
     let mut bomb = file(1, 1, ImageFormat::Png);
     bomb[16..24].copy_from_slice(&[100_000u32.to_be_bytes(), 100_000u32.to_be_bytes()].concat());
     let crc = crc(&bomb[12..29]).to_be_bytes();
     bomb[29..33].copy_from_slice(&crc);
-    let message = error(&bomb, 40_000_000);
-    assert!(message.contains("100000 × 100000") && message.contains("maxPixels"), "{message}");
+    let message = error(&bomb, 40_000_000, 422);
+    assert!(message.contains("100000 × 100000") && message.contains("decodeImage.maxPixels"), "{message}");
+    // Few pixels, all in one row.
+    bomb[16..24].copy_from_slice(&[70_000u32.to_be_bytes(), 1u32.to_be_bytes()].concat());
+    let crc = self::crc(&bomb[12..29]).to_be_bytes();
+    bomb[29..33].copy_from_slice(&crc);
+    assert!(error(&bomb, 40_000_000, 422).contains("a side has 65535 at most"));
     // A strip that is small, and would be huge once its short side is long enough.
     let strip = file(2_000, 1, ImageFormat::Png);
     let steps = r#"[{"decodeImage": {"maxPixels": 100000}}, {"resize": {"width": 200, "height": 200, "mode": "ShortestSide"}}]"#;
     let error = compile(steps, &signature(Datatype::Uint8, &[-1, 3, -1, -1])).unwrap().prepare(&strip).unwrap_err();
-    assert!(error.message.contains("400000 × 200") && error.message.contains("maxPixels"), "{error}");
+    assert!(error.message.contains("400000 × 200") && error.message.contains("decodeImage.maxPixels"), "{error}");
 }
 
 /// The check sum of a chunk of a PNG.
@@ -162,12 +170,12 @@ fn what_is_no_whole_image_is_refused() {
     for (body, say) in
         [(&b""[..], "no JPEG, PNG, WebP or GIF"), (b"hello", "no JPEG"), (b"BM123456789012345", "no JPEG")]
     {
-        assert!(error(body, 1_000).contains(say));
+        assert!(error(body, 1_000, 400).contains(say));
     }
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
         let whole = file(40, 30, format);
         for cut in [whole.len() / 4, whole.len() / 2, whole.len() - 12] {
-            let message = error(&whole[..cut], 10_000);
+            let message = error(&whole[..cut], 10_000, 400);
             assert!(message.contains("can't be read") || message.contains("no JPEG"), "{format:?} {cut}: {message}");
         }
     }

@@ -1,5 +1,6 @@
 //! Images to tensors: decode, resize, crop, normalise.
 
+mod convolve;
 mod crop;
 mod decode;
 mod pixels;
@@ -69,7 +70,7 @@ impl ImageSteps {
     /// The tensor of an image file.
     ///
     /// # Errors
-    /// 400: no image, a broken one, or too large a one.
+    /// 400: no image, or a broken one. 422: too large a one.
     pub fn prepare(&self, body: &[u8]) -> Result<Prepared, Error> {
         let (pixels, geometry) = self.pixels(body)?;
         Ok(Prepared::Runs(Runs::one(vec![self.tensor.tensor(&pixels)], Note::Image(geometry))))

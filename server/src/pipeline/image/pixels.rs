@@ -32,6 +32,13 @@ impl Pixels {
         }
     }
 
+    /// The bytes of a row.
+    #[must_use]
+    pub fn row(&self, at: usize) -> &[u8] {
+        let line = wide(self.width) * self.channels;
+        &self.data[at * line..(at + 1) * line]
+    }
+
     fn offset(&self, x: u32, y: u32) -> usize {
         (wide(y) * wide(self.width) + wide(x)) * self.channels
     }

