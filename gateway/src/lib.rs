@@ -29,7 +29,6 @@ pub mod root;
 pub mod routes;
 pub mod run;
 pub mod saved;
-pub mod screen;
 pub mod target;
 pub mod tls;
 pub mod tracked;

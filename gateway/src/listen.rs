@@ -2,12 +2,12 @@
 
 use crate::forward::WINDOW;
 use crate::front::Gateway;
-use crate::screen::{Screen, Verdict};
 use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use millrace_hop::screen::{Screen, Verdict};
 use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::future::Future;

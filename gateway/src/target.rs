@@ -104,7 +104,8 @@ fn host_service(host: &str, domain: &str, known: impl Fn(&ServiceId) -> bool) ->
 /// Only the protocols of a model are let through: a server's metrics and report are the platform's.
 fn service(id: ServiceId, path: &str) -> Result<Target, Refusal> {
     let inside = |root: &str| path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
-    if path.starts_with(GRPC_SERVICE) || inside("/v2") || inside("/v1") || path == "/process" {
+    if path.starts_with(GRPC_SERVICE) || inside("/v2") || inside("/v1") || matches!(path, "/process" | "/openapi.json")
+    {
         Ok(Target::Service { id, path: path.to_owned() })
     } else {
         Err(nowhere())
@@ -146,6 +147,8 @@ mod tests {
         check("gw", "/team-a/magika/v2/models/magika/infer", "team-a.magika /v2/models/magika/infer");
         check("gw", "/team-a/magika/v2", "team-a.magika /v2");
         check("gw", "/team-a/magika/v1/embeddings", "team-a.magika /v1/embeddings");
+        check("gw", "/team-a/magika/openapi.json", "team-a.magika /openapi.json");
+        check("gw", "/openapi.json", "404");
         check(
             "gw",
             "/team-a/magika/inference.GRPCInferenceService/ModelInfer",

@@ -7,6 +7,7 @@
 pub mod caller;
 pub mod deadline;
 pub mod limits;
+pub mod screen;
 
 use http::{HeaderName, HeaderValue};
 

@@ -12,8 +12,8 @@ pub enum Kind {
     Invalid,
     /// Unknown model, version or route.
     NotFound,
-    /// The route exists, the method doesn't.
-    Method,
+    /// The route exists, the method doesn't: it takes these.
+    Method(&'static str),
     /// The body came too slowly.
     Slow,
     /// The body is larger than the service takes.
@@ -30,6 +30,26 @@ pub enum Kind {
     Unavailable,
     /// The deadline passed.
     Deadline,
+}
+
+impl Kind {
+    /// Status over HTTP.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Exhausted => StatusCode::TOO_MANY_REQUESTS,
+            Self::Engine => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
 }
 
 /// An error that a caller sees.
@@ -63,19 +83,7 @@ impl Error {
     /// Status over HTTP.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self.kind {
-            Kind::Invalid => StatusCode::BAD_REQUEST,
-            Kind::NotFound => StatusCode::NOT_FOUND,
-            Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Kind::Slow => StatusCode::REQUEST_TIMEOUT,
-            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
-            Kind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
-            Kind::Engine => StatusCode::INTERNAL_SERVER_ERROR,
-            Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Kind::Deadline => StatusCode::GATEWAY_TIMEOUT,
-        }
+        self.kind.status()
     }
 
     /// Code over gRPC.
@@ -84,7 +92,7 @@ impl Error {
         match self.kind {
             Kind::Invalid | Kind::Unprocessable => Code::InvalidArgument,
             Kind::NotFound => Code::NotFound,
-            Kind::Method | Kind::Unsupported => Code::Unimplemented,
+            Kind::Method(_) | Kind::Unsupported => Code::Unimplemented,
             Kind::TooLarge | Kind::Exhausted => Code::ResourceExhausted,
             Kind::Engine => Code::Internal,
             Kind::Unavailable => Code::Unavailable,
@@ -98,7 +106,7 @@ impl Error {
         match self.kind {
             Kind::Invalid => "invalid",
             Kind::NotFound => "not_found",
-            Kind::Method => "method",
+            Kind::Method(_) => "method",
             Kind::Slow => "slow_body",
             Kind::TooLarge => "too_large",
             Kind::Unprocessable => "unprocessable",

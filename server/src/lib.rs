@@ -15,6 +15,7 @@ pub mod http;
 pub mod listen;
 pub mod metrics;
 pub mod model;
+pub mod openapi;
 pub mod pipeline;
 pub mod process;
 pub mod protocol;

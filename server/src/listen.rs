@@ -1,17 +1,19 @@
 //! Connections: their bounds, TLS, and their end. HTTP and gRPC share a port and are told apart by content type.
 
 use crate::{
+    error::Error,
     grpc::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Grpc},
     http::handlers,
     replica::Replica,
     tls::Tls,
 };
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
 };
+use millrace_hop::screen::{Screen, Verdict};
 use std::{
     convert::Infallible,
     future::Future,
@@ -26,7 +28,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
-use tonic::body::Body;
+use tonic::{body::Body, codec::CompressionEncoding};
 use tower::ServiceExt as _;
 
 const CONNECTIONS: usize = 1024;
@@ -35,6 +37,8 @@ const HEADERS: usize = 64;
 const STREAMS: u32 = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const FIRST_REQUEST: Duration = Duration::from_secs(40);
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// Answers requests of both kinds.
 #[derive(Clone)]
@@ -47,10 +51,11 @@ impl Wire {
     /// Over a replica.
     #[must_use]
     pub fn new(replica: Arc<Replica>) -> Self {
-        let grpc = GrpcInferenceServiceServer::new(Grpc(Arc::clone(&replica)))
-            .max_encoding_message_size(usize::MAX)
-            .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
-            .send_compressed(tonic::codec::CompressionEncoding::Gzip);
+        let mut grpc =
+            GrpcInferenceServiceServer::new(Grpc(Arc::clone(&replica))).max_encoding_message_size(usize::MAX);
+        for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Deflate] {
+            grpc = grpc.accept_compressed(encoding).send_compressed(encoding);
+        }
         Self { replica, grpc }
     }
 
@@ -58,13 +63,14 @@ impl Wire {
     ///
     /// # Errors
     /// Never: errors are responses.
-    pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let grpc = request
             .headers()
             .get(header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if grpc {
             let max = self.replica.facts.limits.lowered(request.headers()).bytes;
+            as_it_came(request.headers_mut());
             // A message's frame around its tensors needs a little more than the tensors.
             let limit = usize::try_from(max).unwrap_or(usize::MAX).saturating_add(64 << 10);
             let answered = self.grpc.max_decoding_message_size(limit).oneshot(request).await;
@@ -72,6 +78,15 @@ impl Wire {
         }
         Ok(handlers::handle(self.replica, request).await)
     }
+}
+
+/// Client libraries name with each call every compression that they can read, which is no wish for it: an answer is
+/// compressed as its request was.
+fn as_it_came(headers: &mut HeaderMap) {
+    match headers.get(GRPC_ENCODING).cloned() {
+        Some(encoding) => headers.insert(GRPC_ACCEPT_ENCODING, encoding),
+        None => headers.remove(GRPC_ACCEPT_ENCODING),
+    };
 }
 
 /// The library calls a message over the limit OUT_OF_RANGE; the protocol's table has RESOURCE_EXHAUSTED for it. And it knows
@@ -87,6 +102,13 @@ fn too_large_is_exhausted(mut response: Response<Body>, max: u64) -> Response<Bo
             headers.insert("grpc-message", message);
         }
     }
+    response
+}
+
+/// The answer to a head that a proxy before us may have read differently. What follows it can't be trusted either.
+fn ambiguous() -> Response<Body> {
+    let mut response = handlers::error_response(&Error::invalid("the request's framing can be read in two ways"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -161,11 +183,19 @@ where
         .keep_alive_timeout(Duration::from_secs(20));
     let spoken = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&spoken);
+    let verdict = Verdict::default();
+    let stream = TokioIo::new(Screen::new(stream, verdict.clone()));
     let answer = move |request| {
         heard.store(true, Ordering::Relaxed);
-        answer(request)
+        let answered = verdict.clear().then(|| answer(request));
+        async move {
+            match answered {
+                Some(answered) => answered.await,
+                None => Ok(ambiguous()),
+            }
+        }
     };
-    let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).into_owned();
+    let connection = builder.serve_connection(stream, service_fn(answer)).into_owned();
     tokio::select! {
         ended = watcher.watch(connection) => {
             if let Err(error) = ended {

@@ -9,6 +9,7 @@ use millrace_server::{
 };
 use serde_json::json;
 use support::{Serving, binary_infer, infer_body};
+use tonic::codec::CompressionEncoding;
 
 #[tokio::test]
 async fn the_protocol_over_http() {
@@ -165,6 +166,25 @@ async fn the_protocol_over_grpc_on_the_same_port() {
     serving.replica.door.close();
     let status = client.model_infer(serving.message("fake", &[1.0, 2.0])).await.unwrap_err();
     assert_eq!((status.code(), status.metadata().get("x-not-admitted").is_some()), (tonic::Code::Unavailable, true));
+}
+
+/// Client libraries name with each call what they can read; an answer is compressed only if its request was, and as it was.
+#[tokio::test]
+async fn an_answer_over_grpc_is_compressed_as_its_request() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    for used in [None, Some(CompressionEncoding::Gzip), Some(CompressionEncoding::Deflate)] {
+        let mut client = serving.grpc().await;
+        for readable in [CompressionEncoding::Gzip, CompressionEncoding::Deflate] {
+            client = client.accept_compressed(readable);
+        }
+        if let Some(used) = used {
+            client = client.send_compressed(used);
+        }
+        let answer = client.model_infer(serving.message("fake", &[1.0, 2.0])).await.unwrap();
+        let named = answer.metadata().get("grpc-encoding").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(named, used.map(|used| used.to_string()));
+        assert_eq!(answer.into_inner().raw_output_contents[0][..4], 2.0f32.to_le_bytes());
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,13 @@ fn check(script: &str) {
 }
 
 #[test]
+fn the_openapi_document_of_a_service() {
+    let answer = magika().call("/openapi.json").send().unwrap();
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    assert!(answer.json()["paths"]["/process"].is_object(), "{}", answer.json());
+}
+
+#[test]
 fn tritonclient_over_http() {
     check("triton_http.py");
 }

@@ -35,15 +35,21 @@ pub fn run(what: What) -> Result<()> {
         steps.run("third-party notice is fresh", notice::is_fresh)?;
     }
     if what != What::E2e {
-        steps.add(4);
+        steps.add(5);
         let ort = tools::ensure_ort(&cache, &mut steps)?;
         let models = tools::ensure_models(&cache, &mut steps)?;
+        // Its test says that it isn't run where it can't be had.
+        let perf_analyzer = tools::ensure_perf_analyzer(&cache, &mut steps);
         steps.show("unit, golden, property and in-process tests", || {
             let mut test = exec::cargo();
             test.args(["test", "--workspace", "--exclude", "millrace-tests", "--locked", "--quiet"]);
             test.env("MILLRACE_ORT_LIBRARY", &ort.library);
             test.env("MILLRACE_MAGIKA_MODEL", tools::magika(&ort.python)?);
             test.env("MILLRACE_PYTHON", &ort.python).env("MILLRACE_MODELS", &models.folder);
+            match &perf_analyzer {
+                Ok(found) => drop(test.env("MILLRACE_PERF_ANALYZER", found.program())),
+                Err(error) => eprintln!("without perf_analyzer: {error:#}"),
+            }
             exec::shown_live(&mut test)
         })?;
     }

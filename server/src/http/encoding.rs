@@ -67,10 +67,12 @@ pub async fn encode(accept: Option<&HeaderValue>, body: &[u8]) -> Option<(&'stat
             encoder.into_inner()
         }};
     }
-    if accepted("zstd") {
-        Some(("zstd", pack!(ZstdEncoder)))
-    } else if accepted("gzip") {
+    // gzip first: some clients (tritonclient over asyncio) name all that a library below them knows, and read gzip and
+    // deflate alone.
+    if accepted("gzip") {
         Some(("gzip", pack!(GzipEncoder)))
+    } else if accepted("zstd") {
+        Some(("zstd", pack!(ZstdEncoder)))
     } else if accepted("deflate") {
         Some(("deflate", pack!(ZlibEncoder)))
     } else {
@@ -99,5 +101,7 @@ mod tests {
             assert_eq!(decode(&headers, "x".into(), 10, &mut permit).await.unwrap_err().kind, Kind::Invalid);
         }
         assert!(encode(Some(&HeaderValue::from_static("gzip;q=0")), &text).await.is_none());
+        let several = HeaderValue::from_static("zstd, deflate, gzip, br");
+        assert_eq!(encode(Some(&several), &text).await.unwrap().0, "gzip");
     }
 }

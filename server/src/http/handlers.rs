@@ -1,10 +1,16 @@
 //! From a request to its response.
 
-use super::{body, encoding, events, models, openai, route, route::Named, route::Route};
+use super::{
+    answers::{Failure, IndexedModel, Live, ModelReady, Models, Ready},
+    body, encoding, events, models, openai, route,
+    route::Named,
+    route::Route,
+};
 use crate::{
     admit::Permit,
     error::{Error, Kind},
     metrics::Times,
+    openapi,
     pipeline::Raw,
     process,
     protocol::{
@@ -19,7 +25,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use millrace_hop::{NOT_ADMITTED, YES, deadline};
-use serde_json::json;
+use serde::Serialize;
 use std::{sync::Arc, time::Instant};
 use tonic::body::Body;
 
@@ -35,6 +41,7 @@ where
 {
     let arrival = Instant::now();
     let (parts, mut body) = request.into_parts();
+    let mut accept = parts.headers.get(header::ACCEPT_ENCODING);
     let answered = match route::find(&parts.method, parts.uri.path()) {
         Err(error) => Err(error),
         Ok(Route::Infer(named)) if events::asked(&parts.headers) => {
@@ -59,13 +66,17 @@ where
             let result = openai::embeddings(&replica, &parts.headers, &mut body, arrival).await;
             count(&replica, arrival, result)
         }
-        Ok(route) => look_up(&replica, route),
+        Ok(route) => {
+            // Clients exist (tritonclient over asyncio) that name encodings with each call and read them in inferences alone.
+            accept = None;
+            look_up(&replica, route)
+        }
     };
     // What is refused before it was read is read all the same, within bounds: a reset of its stream would reach the client
     // in place of the refusal.
     body::discard(body).await;
     match answered {
-        Ok(response) => compress(parts.headers.get(header::ACCEPT_ENCODING), response).await,
+        Ok(response) => compress(accept, response).await,
         Err(error) if parts.uri.path() == "/v1/embeddings" => openai::refusal(&error),
         Err(error) => error_response(&error),
     }
@@ -74,8 +85,9 @@ where
 /// A body that is whole, before it becomes a response.
 pub type Whole = Response<Vec<u8>>;
 
-fn json(value: &serde_json::Value) -> Whole {
-    typed(JSON, value.to_string().into_bytes())
+fn json(value: &impl Serialize) -> Whole {
+    // Only keys that are no texts can't be written, and none of what is written here has such.
+    typed(JSON, serde_json::to_vec(value).unwrap_or_default())
 }
 
 /// A body with its content type.
@@ -90,17 +102,13 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
     let checked = |named: Named<'_>| replica.check_name(named.name, named.version);
     Ok(match route {
         Route::Server => json(&models::server()),
-        Route::Live => json(&json!({"live": true})),
-        Route::Ready => ready(replica, json!({"ready": true}))?,
-        Route::ModelReady(named) => {
+        Route::OpenApi => json(&openapi::document(replica)),
+        Route::Live => json(&Live { live: true }),
+        Route::Ready => ready(replica, &Ready { ready: true })?,
+        Route::V1List => json(&Models { models: [&facts.name], object: "list", data: [openai::model(&facts.name)] }),
+        Route::ModelReady(named) | Route::V1Ready(named) => {
             checked(named)?;
-            ready(replica, json!({"name": named.name, "ready": true}))?
-        }
-        // For KServe's clients, and in the same object for OpenAI's.
-        Route::V1List => json(&json!({"models": [facts.name], "object": "list", "data": [openai::model(&facts.name)]})),
-        Route::V1Ready(named) => {
-            checked(named)?;
-            ready(replica, json!({"name": named.name, "ready": true}))?
+            ready(replica, &ModelReady { name: named.name, ready: true })?
         }
         Route::Metadata(named) => {
             checked(named)?;
@@ -115,7 +123,9 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
             json(&models::stats(facts, named.name, &replica.metrics.totals()))
         }
         Route::AllStats => json(&models::stats(facts, &facts.name, &replica.metrics.totals())),
-        Route::Index => json(&json!([{"name": facts.name, "version": facts.version, "state": "READY", "reason": ""}])),
+        Route::Index => {
+            json(&[IndexedModel { name: &facts.name, version: &facts.version, state: "READY", reason: "" }])
+        }
         Route::Metrics => typed(
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
             replica.metrics.render(replica.workers.depth(), replica.door.in_flight()).into_bytes(),
@@ -124,14 +134,14 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
             json(&serde_json::to_value(replica.report()).map_err(|_| Error::new(Kind::Engine, "no report"))?)
         }
         Route::Infer(_) | Route::V1Predict(_) | Route::Process | Route::Embeddings => {
-            return Err(Error::new(Kind::Method, "this route takes POST"));
+            return Err(Error::new(Kind::Method("POST"), "this route takes POST"));
         }
     })
 }
 
-fn ready(replica: &Replica, yes: serde_json::Value) -> Result<Whole, Error> {
+fn ready(replica: &Replica, yes: &impl Serialize) -> Result<Whole, Error> {
     if replica.is_ready() {
-        Ok(json(&yes))
+        Ok(json(yes))
     } else {
         Err(Error::new(Kind::Unavailable, "the server takes no requests now"))
     }
@@ -297,13 +307,14 @@ async fn compress(accept: Option<&HeaderValue>, response: Whole) -> Response<Bod
 /// An error as a response: `{"error": "..."}`, and what callers and gateways need to go on.
 #[must_use]
 pub fn error_response(error: &Error) -> Response<Body> {
-    error_with(error, &json!({"error": error.message}))
+    error_with(error, &Failure { error: &error.message })
 }
 
 /// An error whose body is what callers of its route expect.
 #[must_use]
-pub fn error_with(error: &Error, body: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::new(Full::new(Bytes::from(body.to_string()))));
+pub fn error_with(error: &Error, body: &impl Serialize) -> Response<Body> {
+    let (_, body) = json(body).into_parts();
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(body))));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
@@ -312,6 +323,9 @@ pub fn error_with(error: &Error, body: &serde_json::Value) -> Response<Body> {
     }
     if matches!(error.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Kind::Method(allowed) = error.kind {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     if matches!(error.kind, Kind::Slow | Kind::TooLarge) {
         // The rest of the body is not read: the connection can't be used again.

@@ -1,5 +1,6 @@
 //! HTTP: routes, bodies and the one place where errors become responses.
 
+pub mod answers;
 pub mod body;
 pub mod encoding;
 pub mod events;

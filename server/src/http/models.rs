@@ -1,11 +1,14 @@
 //! What the protocol says of a model: metadata, configuration, statistics.
 
+use super::answers::{
+    BatchStatistics, DynamicBatching, InferStatistics, ModelConfig, ModelMetadata, ModelStatistics, ServerMetadata,
+    StatisticDuration, Statistics, TensorConfig, TensorMetadata,
+};
 use crate::{
     metrics::{Span, Totals},
     protocol::tensor::TensorSpec,
     replica::Facts,
 };
-use serde_json::{Value, json};
 
 /// The platform's name, as clients of the protocol know it.
 pub const PLATFORM: &str = "onnxruntime_onnx";
@@ -16,21 +19,24 @@ pub const EXTENSIONS: [&str; 4] = ["binary_tensor_data", "model_configuration", 
 
 /// Server metadata.
 #[must_use]
-pub fn server() -> Value {
-    json!({"name": "millrace", "version": env!("CARGO_PKG_VERSION"), "extensions": EXTENSIONS})
+pub fn server() -> ServerMetadata {
+    ServerMetadata { name: "millrace", version: env!("CARGO_PKG_VERSION"), extensions: &EXTENSIONS }
 }
 
 /// Model metadata.
 #[must_use]
-pub fn metadata(facts: &Facts, name: &str) -> Value {
-    let tensor = |spec: &TensorSpec| json!({"name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape});
-    json!({
-        "name": name,
-        "versions": [facts.version],
-        "platform": PLATFORM,
-        "inputs": facts.signature.inputs.iter().map(tensor).collect::<Vec<_>>(),
-        "outputs": facts.signature.outputs.iter().map(tensor).collect::<Vec<_>>(),
-    })
+pub fn metadata<'a>(facts: &'a Facts, name: &'a str) -> ModelMetadata<'a> {
+    ModelMetadata {
+        name,
+        versions: [&facts.version],
+        platform: PLATFORM,
+        inputs: facts.signature.inputs.iter().map(tensor_metadata).collect(),
+        outputs: facts.signature.outputs.iter().map(tensor_metadata).collect(),
+    }
+}
+
+fn tensor_metadata(spec: &TensorSpec) -> TensorMetadata<'_> {
+    TensorMetadata { name: &spec.name, datatype: spec.datatype.name(), shape: &spec.shape }
 }
 
 /// The most rows of a batch, 0 for models without; and a tensor's dimensions without the batch.
@@ -47,51 +53,58 @@ pub fn dims(facts: &Facts, spec: &TensorSpec) -> Vec<i64> {
 
 /// Model configuration.
 #[must_use]
-pub fn config(facts: &Facts, name: &str) -> Value {
-    let data_type = |spec: &TensorSpec| match spec.datatype.name() {
+pub fn config<'a>(facts: &'a Facts, name: &'a str) -> ModelConfig<'a> {
+    ModelConfig {
+        name,
+        platform: PLATFORM,
+        backend: BACKEND,
+        max_batch_size: max_batch(facts),
+        input: facts.signature.inputs.iter().map(|spec| tensor_config(facts, spec)).collect(),
+        output: facts.signature.outputs.iter().map(|spec| tensor_config(facts, spec)).collect(),
+        dynamic_batching: facts.signature.batches().then_some(DynamicBatching {}),
+    }
+}
+
+fn tensor_config<'a>(facts: &Facts, spec: &'a TensorSpec) -> TensorConfig<'a> {
+    let data_type = match spec.datatype.name() {
         "BYTES" => "TYPE_STRING".to_owned(),
         other => format!("TYPE_{other}"),
     };
-    let tensor =
-        |spec: &TensorSpec| json!({"name": spec.name, "data_type": data_type(spec), "dims": dims(facts, spec)});
-    let mut config = json!({
-        "name": name,
-        "platform": PLATFORM,
-        "backend": BACKEND,
-        "max_batch_size": max_batch(facts),
-        "input": facts.signature.inputs.iter().map(tensor).collect::<Vec<_>>(),
-        "output": facts.signature.outputs.iter().map(tensor).collect::<Vec<_>>(),
-    });
-    if facts.signature.batches() {
-        config["dynamic_batching"] = json!({});
-    }
-    config
+    TensorConfig { name: &spec.name, data_type, dims: dims(facts, spec) }
 }
 
 /// Model statistics.
 #[must_use]
-pub fn stats(facts: &Facts, name: &str, totals: &Totals) -> Value {
-    let span = |span: &Span| json!({"count": span.count, "ns": span.nanos});
-    let batch = |(&rows, time): (&usize, &Span)| {
-        let none = Span { count: time.count, nanos: 0 };
-        json!({"batch_size": rows, "compute_input": span(&none), "compute_infer": span(time), "compute_output": span(&none)})
+pub fn stats<'a>(facts: &'a Facts, name: &'a str, totals: &Totals) -> Statistics<'a> {
+    let never = || StatisticDuration { count: 0, ns: 0 };
+    let inference_stats = InferStatistics {
+        success: (&totals.success).into(),
+        fail: (&totals.fail).into(),
+        queue: (&totals.queue).into(),
+        compute_input: (&totals.input).into(),
+        compute_infer: (&totals.infer).into(),
+        compute_output: (&totals.output).into(),
+        cache_hit: never(),
+        cache_miss: never(),
     };
-    json!({"model_stats": [{
-        "name": name,
-        "version": facts.version,
-        "last_inference": totals.last,
-        "inference_count": totals.rows,
-        "execution_count": totals.batches.values().map(|time| time.count).sum::<u64>(),
-        "inference_stats": {
-            "success": span(&totals.success),
-            "fail": span(&totals.fail),
-            "queue": span(&totals.queue),
-            "compute_input": span(&totals.input),
-            "compute_infer": span(&totals.infer),
-            "compute_output": span(&totals.output),
-            "cache_hit": {"count": 0, "ns": 0},
-            "cache_miss": {"count": 0, "ns": 0},
-        },
-        "batch_stats": totals.batches.iter().map(batch).collect::<Vec<_>>(),
-    }]})
+    let batch = |(&rows, time): (&usize, &Span)| {
+        let elsewhere = || StatisticDuration { count: time.count, ns: 0 };
+        BatchStatistics {
+            batch_size: rows,
+            compute_input: elsewhere(),
+            compute_infer: time.into(),
+            compute_output: elsewhere(),
+        }
+    };
+    Statistics {
+        model_stats: [ModelStatistics {
+            name,
+            version: &facts.version,
+            last_inference: totals.last,
+            inference_count: totals.rows,
+            execution_count: totals.batches.values().map(|time| time.count).sum(),
+            inference_stats,
+            batch_stats: totals.batches.iter().map(batch).collect(),
+        }],
+    }
 }

@@ -1,6 +1,9 @@
 //! OpenAI's `/v1/embeddings`, for services whose pipeline turns a text into a vector.
 
-use super::handlers::{self, JSON, Whole};
+use super::{
+    answers::ListedModel,
+    handlers::{self, JSON, Whole},
+};
 use crate::{
     error::{Error, Kind},
     metrics::Times,
@@ -14,7 +17,6 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use serde_json::json;
 use std::{
     sync::{
         Arc,
@@ -97,6 +99,6 @@ pub fn refusal(error: &Error) -> Response<Body> {
 
 /// The model as OpenAI lists it.
 #[must_use]
-pub fn model(name: &str) -> serde_json::Value {
-    json!({"id": name, "object": "model", "created": 0, "owned_by": "millrace"})
+pub fn model(name: &str) -> ListedModel<'_> {
+    ListedModel { id: name, object: "model", created: 0, owned_by: "millrace" }
 }

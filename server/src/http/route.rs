@@ -45,6 +45,8 @@ pub enum Route<'a> {
     Embeddings,
     /// `POST process`
     Process,
+    /// `openapi.json`
+    OpenApi,
     /// `metrics`
     Metrics,
     /// `report`
@@ -86,6 +88,7 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Error> {
         },
         ["v1", "embeddings"] => (Route::Embeddings, Method::POST),
         ["process"] => (Route::Process, Method::POST),
+        ["openapi.json"] => (Route::OpenApi, Method::GET),
         ["metrics"] => (Route::Metrics, Method::GET),
         ["report"] => (Route::Report, Method::GET),
         ["v2", "repository", "models", _, "load" | "unload"] => {
@@ -96,9 +99,10 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Error> {
         ["v2", "logging", ..] => return Err(unsupported("log settings")),
         _ => return Err(not_found()),
     };
-    // HEAD is GET without its body; KServe's clients post to some routes that only read.
+    // HEAD is GET without its body.
     let fits = *method == wants || (*method == Method::HEAD && wants == Method::GET);
-    if fits { Ok(route) } else { Err(Error::new(Kind::Method, format!("this route takes {wants}"))) }
+    let allowed = if wants == Method::GET { "GET, HEAD" } else { "POST" };
+    if fits { Ok(route) } else { Err(Error::new(Kind::Method(allowed), format!("this route takes {wants}"))) }
 }
 
 fn not_found() -> Error {
@@ -124,9 +128,11 @@ mod tests {
             (Method::GET, "/v2/models/stats", Ok(Route::AllStats)),
             (Method::POST, "/v1/models/m:predict", Ok(Route::V1Predict(named(None)))),
             (Method::POST, "/v1/embeddings", Ok(Route::Embeddings)),
-            (Method::GET, "/v1/embeddings", Err(Kind::Method)),
+            (Method::GET, "/v1/embeddings", Err(Kind::Method("POST"))),
             (Method::POST, "/process", Ok(Route::Process)),
-            (Method::GET, "/process", Err(Kind::Method)),
+            (Method::GET, "/process", Err(Kind::Method("POST"))),
+            (Method::HEAD, "/openapi.json", Ok(Route::OpenApi)),
+            (Method::POST, "/openapi.json", Err(Kind::Method("GET, HEAD"))),
             (Method::POST, "/v2/repository/models/m/load", Err(Kind::Unsupported)),
             (Method::GET, "/v2/systemsharedmemory/status", Err(Kind::Unsupported)),
             (Method::GET, "/v2/logging", Err(Kind::Unsupported)),

@@ -64,13 +64,21 @@ impl Message {
 pub fn tensors(path: &Path) -> io::Result<Vec<External>> {
     let file = File::open(path)?;
     let end = file.metadata()?.len();
-    let mut walk = Walk { reader: BufReader::with_capacity(64 << 10, file), at: 0, found: Vec::new() };
+    tensors_in(file, end)
+}
+
+/// The same of a model of `end` bytes, wherever it lies.
+///
+/// # Errors
+/// It can't be read, or is no protobuf.
+pub fn tensors_in(model: impl Read + Seek, end: u64) -> io::Result<Vec<External>> {
+    let mut walk = Walk { reader: BufReader::with_capacity(64 << 10, model), at: 0, found: Vec::new() };
     walk.message(Message::Model, end, 0)?;
     Ok(walk.found)
 }
 
-struct Walk {
-    reader: BufReader<File>,
+struct Walk<R> {
+    reader: BufReader<R>,
     at: u64,
     found: Vec<External>,
 }
@@ -79,7 +87,7 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it is no protobuf of ONNX")
 }
 
-impl Walk {
+impl<R: Read + Seek> Walk<R> {
     fn message(&mut self, kind: Message, end: u64, depth: u32) -> io::Result<()> {
         if depth > MAX_DEPTH {
             return Err(malformed());

@@ -10,6 +10,7 @@ pub mod output;
 pub mod pool;
 pub mod records;
 pub mod run;
+mod schema;
 pub mod scores;
 pub mod text;
 pub mod value;

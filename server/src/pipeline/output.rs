@@ -58,7 +58,7 @@ impl fmt::Display for Form {
 }
 
 /// A step that was checked.
-enum Step {
+pub(super) enum Step {
     MeanPool,
     Softmax,
     Sigmoid,
@@ -77,8 +77,8 @@ enum Step {
 pub struct Output {
     /// Which output tensor they begin with.
     tensor: usize,
-    steps: Vec<Step>,
-    form: Form,
+    pub(super) steps: Vec<Step>,
+    pub(super) form: Form,
 }
 
 /// What the checks know when a step's turn comes.

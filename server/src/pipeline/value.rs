@@ -1,6 +1,8 @@
 //! What output steps pass on, and what is answered in the end.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 
 /// A value of the pipeline; its JSON is the answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,21 +39,28 @@ pub enum Value {
     List(Vec<Value>),
 }
 
+/// A number of a model as it is written: JSON has no word for what is none, nor for the infinite.
+pub fn number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"anyOf": [{"type": "number"}, {"type": "null"}]})
+}
+
 /// A class and how sure the model is of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Class {
     /// Its name.
     pub label: String,
     /// Its score.
+    #[schemars(schema_with = "number")]
     pub score: f32,
 }
 
 /// Something found in an image.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Detection {
     /// What it is.
     pub label: String,
     /// How sure the model is.
+    #[schemars(schema_with = "number")]
     pub score: f32,
     /// Left, top, right, bottom, in pixels of the image that was sent.
     #[serde(rename = "box")]
@@ -71,8 +80,25 @@ pub struct Series {
     pub rate: u32,
 }
 
+impl JsonSchema for Series {
+    fn schema_name() -> Cow<'static, str> {
+        "Series".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "required": ["frameSeconds", "scores"],
+            "properties": {
+                "frameSeconds": {"type": "number", "description": "Seconds of a frame"},
+                "scores": {"type": "array", "items": number(generator)},
+            },
+        })
+    }
+}
+
 /// A stretch of audio, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Segment {
     /// Where it begins.
     pub start: f64,

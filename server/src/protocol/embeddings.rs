@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind};
 use base64::Engine as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// One text, as the caller sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,20 +27,27 @@ pub struct EmbeddingsRequest {
     pub dimensions: Option<usize>,
 }
 
-#[derive(Deserialize)]
+/// A request for embeddings, as OpenAI's clients send it.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EmbeddingsRequest")]
 #[serde(deny_unknown_fields)]
-struct Wire {
+pub struct Wire {
+    /// The model's name.
     model: String,
     input: Input,
     #[serde(default)]
     encoding_format: Format,
+    /// Numbers of a vector: as many as the model gives.
     #[serde(default)]
     dimensions: Option<usize>,
+    /// Has no effect.
     #[serde(default, rename = "user")]
     _user: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+/// How vectors are written: as numbers, or as base64 of little-endian 32-bit floats.
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     #[default]
@@ -48,7 +55,9 @@ enum Format {
     Base64,
 }
 
-#[derive(Deserialize)]
+/// A text, a list of texts, a list of tokens, or a list of lists of tokens.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged)]
 enum Input {
     Text(String),
@@ -85,32 +94,59 @@ pub fn parse(json: &[u8]) -> Result<EmbeddingsRequest, Error> {
     Ok(EmbeddingsRequest { model: wire.model, items, base64, dimensions: wire.dimensions })
 }
 
-#[derive(Serialize)]
+/// Numbers, or base64 of little-endian 32-bit floats.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged)]
 enum Vector<'a> {
     Floats(&'a [f32]),
     Text(String),
 }
 
-#[derive(Serialize)]
+/// The vector of one text.
+#[derive(Serialize, JsonSchema)]
 struct Embedding<'a> {
+    /// `embedding`
     object: &'static str,
+    /// Which text.
     index: usize,
     embedding: Vector<'a>,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
+/// Embeddings, in the order of the texts.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Embeddings")]
+pub struct Answer<'a> {
+    /// `list`
     object: &'static str,
     data: Vec<Embedding<'a>>,
+    /// The model's name.
     model: &'a str,
     usage: Usage,
 }
 
-#[derive(Serialize)]
+/// Tokens of all texts together.
+#[derive(Serialize, JsonSchema)]
 struct Usage {
     prompt_tokens: usize,
     total_tokens: usize,
+}
+
+/// An error, as OpenAI's clients read it.
+#[derive(Serialize, JsonSchema)]
+pub struct OpenAiFailure<'a> {
+    error: Problem<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Problem<'a> {
+    /// What is wrong, and how to mend it.
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    param: Option<&'static str>,
+    code: Option<&'static str>,
 }
 
 /// Writes an answer: vectors in the order of the texts, and the tokens of all together.
@@ -133,7 +169,7 @@ pub fn encode(request: &EmbeddingsRequest, vectors: &[Vec<f32>], tokens: usize) 
 
 /// An error as OpenAI's clients read it.
 #[must_use]
-pub fn error(error: &Error) -> serde_json::Value {
+pub fn error(error: &Error) -> OpenAiFailure<'_> {
     let kind = match error.kind {
         Kind::Exhausted => "rate_limit_error",
         Kind::Engine | Kind::Unavailable | Kind::Deadline => "server_error",
@@ -141,12 +177,13 @@ pub fn error(error: &Error) -> serde_json::Value {
     };
     let code = (error.kind == Kind::NotFound).then_some("model_not_found");
     let param = (error.kind == Kind::NotFound).then_some("model");
-    json!({"error": {"message": error.message, "type": kind, "param": param, "code": code}})
+    OpenAiFailure { error: Problem { message: &error.message, kind, param, code } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn items(input: &str) -> Result<Vec<Item>, String> {
         let body = format!(r#"{{"model": "m", "input": {input}}}"#);
@@ -202,9 +239,9 @@ mod tests {
 
     #[test]
     fn errors() {
-        let body = error(&Error::new(Kind::NotFound, "there is no model"));
-        assert_eq!(body["error"]["code"], "model_not_found");
-        assert_eq!(error(&Error::new(Kind::Exhausted, "full"))["error"]["type"], "rate_limit_error");
-        assert_eq!(error(&Error::invalid("x"))["error"]["code"], serde_json::Value::Null);
+        let written = |kind| json!(error(&Error::new(kind, "x")));
+        assert_eq!(written(Kind::NotFound)["error"]["code"], "model_not_found");
+        assert_eq!(written(Kind::Exhausted)["error"]["type"], "rate_limit_error");
+        assert_eq!(written(Kind::Invalid)["error"]["code"], serde_json::Value::Null);
     }
 }

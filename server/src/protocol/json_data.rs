@@ -55,14 +55,15 @@ macro_rules! floats {
         impl Element for $type {
             #[allow(clippy::cast_precision_loss)]
             fn from_u64(value: u64) -> Option<Self> {
-                Some($from(value as f64))
+                <Self as Element>::from_f64(value as f64)
             }
             #[allow(clippy::cast_precision_loss)]
             fn from_i64(value: i64) -> Option<Self> {
-                Some($from(value as f64))
+                <Self as Element>::from_f64(value as f64)
             }
+            /// What the type can't hold is refused: it would become infinite in silence.
             fn from_f64(value: f64) -> Option<Self> {
-                Some($from(value))
+                Some($from(value)).filter(|number: &Self| number.is_finite())
             }
         }
     )*};
@@ -253,6 +254,8 @@ mod tests {
             (Datatype::Int64, "[9223372036854775808]"),
             (Datatype::Fp32, "[\"1\"]"),
             (Datatype::Fp32, "[null]"),
+            (Datatype::Fp32, "[1e39]"),
+            (Datatype::Fp16, "[65520]"),
             (Datatype::Fp32, "[1,2,3]"),
             (Datatype::Fp32, "[[1],[2,2]]"),
             (Datatype::Fp32, "[[1],2]"),

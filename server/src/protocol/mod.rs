@@ -1,5 +1,7 @@
 //! Wire to tensors and back: pure, shared by HTTP and gRPC.
 
+#[cfg(test)]
+pub mod arbitrary;
 pub mod data;
 pub mod embeddings;
 pub mod json_data;
@@ -9,3 +11,6 @@ pub mod response;
 pub mod shape;
 pub mod tensor;
 pub mod v1;
+
+#[cfg(test)]
+mod round_trip_tests;

@@ -212,6 +212,7 @@ pub fn fit(inputs: Vec<Tensor>, signature: &Signature, max_rows: usize) -> Resul
                 spec.shape
             )));
         }
+        spec.check_texts(&tensor.data)?;
         ordered.push(tensor);
     }
     if let Some(unknown) = given.iter().flatten().next() {

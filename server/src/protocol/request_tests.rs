@@ -100,6 +100,23 @@ fn raw_bodies() {
     assert_eq!(parse_raw(&Bytes::from_static(b"123456781234"), &free).unwrap().inputs[0].shape, [1, 3]);
 }
 
+/// The engine's strings end at a zero byte, and are UTF-8: what isn't would fail the batch of others.
+#[test]
+fn strings_that_are_no_texts() {
+    let spec = TensorSpec { name: "x".to_owned(), datatype: Datatype::Bytes, shape: vec![-1] };
+    let signature = Signature { inputs: vec![spec], outputs: Vec::new() };
+    for (strings, expected) in [
+        (vec![Bytes::from_static(b"a"), Bytes::from_static("ü".as_bytes()), Bytes::new()], None),
+        (vec![Bytes::from_static(b"a"), Bytes::from_static(b"\xff")], Some("element 1")),
+        (vec![Bytes::from_static(b"a\0b")], Some("element 0")),
+    ] {
+        let tensor = Tensor { name: "x".to_owned(), shape: vec![strings.len()], data: Data::Bytes(strings) };
+        let error = fit(vec![tensor], &signature, 4).err().map(|error| error.message);
+        assert_eq!(error.is_some(), expected.is_some(), "{error:?}");
+        assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()));
+    }
+}
+
 proptest! {
     #[test]
     fn no_shape_panics_or_allocates(dims in proptest::collection::vec(prop_oneof![Just(0), Just(-1), Just(1i64 << 31), Just(i64::MAX), 1..3i64], 0..5), size in 0usize..20) {

@@ -1,6 +1,7 @@
 //! Tensors, and what a model says of its own.
 
 use super::data::{Data, Datatype};
+use crate::error::Error;
 
 /// A named tensor with its elements in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,22 @@ impl TensorSpec {
     pub fn takes(&self, shape: &[usize]) -> bool {
         self.shape.len() == shape.len()
             && self.shape.iter().zip(shape).all(|(&want, &have)| want < 0 || usize::try_from(want) == Ok(have))
+    }
+
+    /// Checks that strings are texts: the engine holds no others, and would fail the whole batch on one, or change it.
+    ///
+    /// # Errors
+    /// The place of the first that isn't.
+    pub fn check_texts(&self, data: &Data) -> Result<(), Error> {
+        let Data::Bytes(strings) = data else { return Ok(()) };
+        let is_text = |string: &[u8]| !string.contains(&0) && std::str::from_utf8(string).is_ok();
+        match strings.iter().position(|string| !is_text(&string[..])) {
+            None => Ok(()),
+            Some(at) => Err(Error::invalid(format!(
+                "element {at} of input {:?} is no text: the model takes UTF-8 without zero bytes",
+                self.name
+            ))),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use millrace_server::engine::fake::Gate;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 
 async fn get(serving: &Serving, headers: &str) -> u16 {
     let head = format!("GET /v2/health/ready HTTP/1.1\r\nhost: s\r\n{headers}\r\n");
@@ -50,10 +51,20 @@ async fn framing_that_can_be_read_in_two_ways_is_refused() {
         "content-length: 5, 6\r\n",
         "transfer-encoding: chunked, identity\r\n",
         "transfer-encoding: gzip\r\n",
+        "content-length: 5\r\ncontent-length: 5\r\n",
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "x-folded: a\r\n b\r\ncontent-length: 5\r\n",
     ] {
-        let head = format!("POST /process HTTP/1.1\r\nhost: s\r\n{headers}\r\nhello");
+        // By its length the body is five bytes, by its chunks it is none, and what follows is another request.
+        let head =
+            format!("POST /process HTTP/1.1\r\nhost: s\r\n{headers}\r\n0\r\n\r\nGET /v2 HTTP/1.1\r\nhost: s\r\n\r\n");
         let (mut read, _write) = begin(serving.address, &head).await;
-        assert_eq!(status(&answer(&mut read).await), 400, "{headers:?}");
+        let text = answer(&mut read).await;
+        assert_eq!(status(&text), 400, "{headers:?}: {text}");
+        let mut more = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), read.read_to_end(&mut more)).await;
+        assert!(ended.is_ok() && more.is_empty(), "{headers:?}: the connection outlives the refusal");
     }
 }
 

@@ -61,11 +61,29 @@ impl Real {
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{script} printed {printed}: {error}"))
     }
 
+    /// A program beside the interpreter, or the interpreter itself. Without these variables, clients would ask a proxy.
+    pub fn command(&self, program: &str) -> process::Command {
+        let mut command = process::Command::new(self.python.with_file_name(program));
+        command.env_remove("http_proxy").env_remove("https_proxy").env_remove("all_proxy").env("NO_PROXY", "*");
+        command
+    }
+
+    /// Runs a client of `tests/python` against a server of this process; each entry of what it prints must be true.
+    pub async fn client(self, script: &'static str, arguments: Vec<String>, least: usize) {
+        let task = tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            self.python(script, &arguments, "")
+        });
+        let Value::Object(seen) = task.await.unwrap() else { panic!("{script} printed no object") };
+        let failed: Vec<_> = seen.iter().filter(|(_, value)| **value != Value::Bool(true)).collect();
+        assert!(failed.is_empty() && seen.len() >= least, "{script}: {failed:?} of {}", seen.len());
+        println!("{script}: {} checks", seen.len());
+    }
+
     /// Runs a script of `tests/python`.
     pub fn run(&self, script: &str, arguments: &[&str], input: &str) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/python").join(script);
-        let mut command = process::Command::new(&self.python);
-        command.env_remove("http_proxy").env_remove("https_proxy").env_remove("all_proxy").env("NO_PROXY", "*");
+        let mut command = self.command("python");
         command.arg(&script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();

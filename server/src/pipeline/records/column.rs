@@ -14,7 +14,7 @@ pub struct Column {
     missing: Option<f64>,
     mean: f64,
     std: f64,
-    datatype: Datatype,
+    pub(super) datatype: Datatype,
 }
 
 /// What a record says of a column.
@@ -77,6 +77,26 @@ impl Column {
         let missing = if spec.missing_as_nan { Some(f64::NAN) } else { spec.missing };
         let (mean, std) = (spec.mean.unwrap_or(0.0), spec.std.unwrap_or(1.0));
         Ok(Self { name, codes, unknown: spec.unknown, missing, mean, std, datatype })
+    }
+
+    /// Its categories, in their order; none: it has none.
+    #[must_use]
+    pub fn categories(&self) -> Vec<&str> {
+        let mut categories: Vec<_> = self.codes.iter().collect();
+        categories.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        categories.into_iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether it takes texts that are none of its categories.
+    #[must_use]
+    pub fn takes_unknown(&self) -> bool {
+        self.unknown.is_some()
+    }
+
+    /// Whether a record may do without it.
+    #[must_use]
+    pub fn may_be_missing(&self) -> bool {
+        self.missing.is_some()
     }
 
     /// No values yet.

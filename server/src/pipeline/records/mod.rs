@@ -2,6 +2,7 @@
 
 mod column;
 mod fit;
+mod schema;
 mod table;
 
 use super::{Batch, Note, Row, Runs, Target};

@@ -1,6 +1,7 @@
 //! What the body of a request says: one text, or several.
 
 use crate::error::{Error, Kind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -13,29 +14,42 @@ pub struct Texts<'a> {
     pub single: bool,
 }
 
-#[derive(Deserialize)]
+/// One text, or several.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Texts")]
 #[serde(untagged)]
-enum Wire<'a> {
+pub enum Wire<'a> {
+    /// A text.
     One(#[serde(borrow)] Item<'a>),
+    /// A list of texts.
     Many(#[serde(borrow)] Vec<Item<'a>>),
+    /// The same in an object.
     Object {
+        /// The texts.
         #[serde(borrow)]
         text: Vec<Plain<'a>>,
     },
 }
 
-#[derive(Deserialize)]
+/// One text.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TextItem")]
 #[serde(untagged)]
-enum Item<'a> {
+pub enum Item<'a> {
+    /// As it is.
     Text(#[serde(borrow)] Plain<'a>),
+    /// In an object.
     Object {
+        /// The text.
         #[serde(borrow)]
         text: Plain<'a>,
     },
 }
 
-#[derive(Deserialize)]
-struct Plain<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A text.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Plain<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> From<Item<'a>> for Cow<'a, str> {
     fn from(item: Item<'a>) -> Self {

@@ -8,6 +8,7 @@ mod gpu;
 mod model;
 mod models;
 mod ort;
+mod perf_analyzer;
 mod python;
 mod wheels;
 
@@ -23,6 +24,7 @@ pub use gpu::GpuLibraries;
 pub use model::magika;
 pub use models::Models;
 pub use ort::NOTICES as ORT_NOTICES;
+pub use perf_analyzer::PerfAnalyzer;
 pub use python::Python;
 
 /// Where the programs are.
@@ -130,4 +132,15 @@ pub fn ensure_models(cache: &Cache, steps: &mut Steps) -> Result<Models> {
     let python = Python::of(cache)?;
     steps.ensure("models", || models.ensure(cache, &python))?;
     Ok(models)
+}
+
+/// Fetches perf_analyzer, in one step. The Python clients must be there: [`ensure_ort`] sees to it.
+///
+/// # Errors
+/// When the step fails: not every machine can have it.
+pub fn ensure_perf_analyzer(cache: &Cache, steps: &mut Steps) -> Result<PerfAnalyzer> {
+    let program = PerfAnalyzer::of(cache)?;
+    let python = Python::of(cache)?;
+    steps.ensure("perf_analyzer", || program.ensure(cache, &python))?;
+    Ok(program)
 }
