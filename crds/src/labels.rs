@@ -12,6 +12,8 @@ pub const SERVICE: &str = "millrace.dev/service";
 pub const REVISION: &str = "millrace.dev/revision";
 /// The AcceleratorPool that a Deployment or pod runs on.
 pub const POOL: &str = "millrace.dev/pool";
+/// The variant of the model that a Deployment or pod serves; absent: the model itself.
+pub const VARIANT: &str = "millrace.dev/variant";
 
 /// Field manager of everything that the controller applies, bar what follows.
 pub const FIELD_MANAGER: &str = "millrace-operator";

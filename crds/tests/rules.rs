@@ -50,6 +50,7 @@ fn the_base_is_accepted() {
 #[case("/spec/models", json!([{"name": "a", "uri": "s3://models/a.onnx"}]), "give model (one) or models (several)")]
 #[case("/spec/model/uri", json!("s3://models/folder/"), "a uri that ends in /")]
 #[case("/spec/model/minQuality", json!(0.9), "minQuality chooses among variants")]
+#[case("/spec/model/variants", json!([{"name": "int8", "uri": "s3://models/folder/", "sha256": "a".repeat(64), "precision": "INT8", "quality": 1}]), "a variant is one file")]
 #[case("/spec/rollout", json!({"strategy": "Canary"}), "a canary needs steps")]
 #[case("/spec/audit", json!({"payloads": "Full"}), "audit needs a sink")]
 #[case("/spec/pipeline", json!({"postprocess": [{"argmax": {"labels": {}}}]}), "give values or file")]

@@ -13,7 +13,7 @@ use crate::scale::ScaleState;
 use cause::{Cause, bounded};
 use kube::ResourceExt;
 use millrace_crds::{
-    Address, Failure, InferenceServiceStatus, ModelState, ModelStatus, Money, PoolReplicas, ScalingStatus, Token,
+    Address, Failure, InferenceServiceStatus, ModelState, ModelStatus, Money, Name, PoolReplicas, ScalingStatus, Token,
     Traffic, labels,
 };
 use std::collections::BTreeMap;
@@ -72,10 +72,10 @@ pub fn status(outcome: &Outcome<'_>, context: &Context<'_>) -> InferenceServiceS
             Some(ScalingStatus { desired: scale.desired, reason: bounded(&scale.reason, 1_024), at: scale.at.clone() });
     }
     let cause = cause::of(observed, outcome).or_else(|| cause::no_room(outcome, context.scale));
-    if let Outcome::Done(plan, _) = outcome {
+    if let Outcome::Done(plan, applied) = outcome {
         prove(&mut new, plan, &counts);
+        new.pools = pools(plan, applied, observed);
         new.model = Some(model(plan, &new, &counts, cause.as_ref()));
-        new.pools = pools(plan, observed);
     }
     new.conditions = conditions::conditions(outcome, context, &new, &counts, cause.as_ref());
     settle(&mut new.conditions, &old.conditions, service.metadata.generation, context.now);
@@ -154,10 +154,18 @@ fn model(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: Opti
     let ready = counts.ready.get(&newest.name).copied().unwrap_or(0);
     let proven = new.proven.iter().any(|name| name.as_str() == newest.name);
     let failure = cause.filter(|cause| cause.of_server && cause.revision == newest.name);
+    let spec = plan.inputs.model.as_ref();
+    let first = new.pools.iter().find(|pool| pool.desired > 0).or(new.pools.first());
+    let name = first.and_then(|pool| pool.variant.clone());
+    let variant = spec.and_then(|model| model.variants.iter().find(|variant| Some(&variant.name) == name.as_ref()));
     ModelStatus {
         revision: Token::from(newest.name.as_str()),
         version: newest.version,
-        sha256: plan.inputs.model.as_ref().and_then(|model| model.sha256.clone()),
+        sha256: match variant {
+            Some(variant) => Some(variant.sha256.clone()),
+            None => spec.and_then(|model| model.sha256.clone()),
+        },
+        variant: name,
         state: match (ready, failure, counts.desired.get(&newest.name).copied().unwrap_or(0)) {
             (1.., _, _) => ModelState::Loaded,
             (0, Some(_), _) => ModelState::Failed,
@@ -174,7 +182,7 @@ fn model(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: Opti
 }
 
 /// Replicas by pool: the allowed ones in their order, then others that still have some.
-fn pools(plan: &Plan, observed: &Observed) -> Vec<PoolReplicas> {
+fn pools(plan: &Plan, applied: &Objects<Applied>, observed: &Observed) -> Vec<PoolReplicas> {
     let mut names: Vec<String> = plan.places.allowed.iter().map(|place| place.pool.name_any()).collect();
     for pod in &observed.pods {
         if !names.contains(&pod.pool) && !pod.pool.is_empty() {
@@ -182,11 +190,16 @@ fn pools(plan: &Plan, observed: &Observed) -> Vec<PoolReplicas> {
         }
     }
     names.truncate(64);
-    names.iter().map(|name| pool(name, plan, observed)).collect()
+    names.iter().map(|name| pool(name, plan, applied, observed)).collect()
 }
 
-fn pool(name: &str, plan: &Plan, observed: &Observed) -> PoolReplicas {
+fn pool(name: &str, plan: &Plan, applied: &Objects<Applied>, observed: &Observed) -> PoolReplicas {
     let of_pool = |labelled: Option<&String>| labelled.map(String::as_str) == Some(name);
+    let variant = applied.deployments.iter().find_map(|made| {
+        let made = made.labels();
+        let newest = made.get(labels::REVISION) == Some(&plan.newest.name) && of_pool(made.get(labels::POOL));
+        made.get(labels::VARIANT).filter(|_| newest)
+    });
     let desired = observed
         .owned
         .deployments
@@ -202,6 +215,7 @@ fn pool(name: &str, plan: &Plan, observed: &Observed) -> PoolReplicas {
         accelerator: known.map_or_else(|| Token::from("unknown"), |pool| pool.spec.accelerator.clone()),
         desired,
         ready: u32::try_from(pods().filter(|pod| pod.ready).count()).unwrap_or(u32::MAX),
+        variant: variant.map(|name| Name::from(name.as_str())),
         waiting: pods().find_map(|pod| pod.trouble.as_ref()).map(|trouble| bounded(&trouble.message, 512)),
         hourly_cost: planned.map(|pool| Money::from(format!("{:.2}", pool.replica_cost() * f64::from(desired)))),
     }

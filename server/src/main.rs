@@ -2,8 +2,9 @@
 
 use clap::Parser;
 use millrace_server::{
-    config::{Args, Command as Asked, LogFormat},
-    serve,
+    config::{Args, Command as Asked, LogFormat, ServeOptions},
+    error::StartError,
+    evaluate, quantize, serve,
 };
 use std::{
     os::unix::process::CommandExt as _,
@@ -27,8 +28,8 @@ fn keep_one_heap() {
 
 fn main() -> ExitCode {
     keep_one_heap();
-    let Asked::Serve(options) = Args::parse().command;
-    let filter = match EnvFilter::try_new(&options.log) {
+    let Args { log, log_format, command } = Args::parse();
+    let filter = match EnvFilter::try_new(&log) {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("--log is no filter: {error}");
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         }
     };
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match options.log_format {
+    match log_format {
         LogFormat::Text => logger.init(),
         LogFormat::Json => logger.json().init(),
     }
@@ -57,18 +58,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let ended = match command {
+        Asked::Serve(options) => runtime.block_on(served(options)),
+        Asked::Evaluate(options) => runtime.block_on(evaluate::run(options)),
+        Asked::Quantize(options) => runtime.block_on(quantize::run(options)),
+    };
+    ended.unwrap_or_else(|error| {
+        tracing::error!(reason = error.reason, "{}", error.message);
+        ExitCode::FAILURE
+    })
+}
+
+/// Serves to the end; an error is also left where the kubelet reads it.
+async fn served(options: ServeOptions) -> Result<ExitCode, StartError> {
     let termination_message = options.termination_message.clone();
-    match runtime.block_on(serve::run(options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(reason = error.reason, "{}", error.message);
-            if let Some(path) = termination_message {
-                let text = serde_json::json!({"reason": error.reason, "message": error.message}).to_string();
-                if let Err(error) = std::fs::write(path, text) {
-                    tracing::warn!(%error, "the termination message can't be written");
-                }
-            }
-            ExitCode::FAILURE
+    let ended = serve::run(options).await;
+    if let (Err(error), Some(path)) = (&ended, termination_message) {
+        let text = serde_json::json!({"reason": error.reason, "message": error.message}).to_string();
+        if let Err(error) = std::fs::write(path, text) {
+            tracing::warn!(%error, "the termination message can't be written");
         }
     }
+    ended.map(|()| ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     admit::Admission,
-    config::{self, ServeOptions},
+    config::{self, ModelOptions, ServeOptions},
     engine::ort::{
         OrtOptions, load_library,
         provide::{Order, Provided, provide},
@@ -134,7 +134,6 @@ fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
     let model = spec.model.as_ref();
     for (asked, field) in [
         (model.is_some_and(|model| model.signature.is_some()), "model.signature"),
-        (model.is_some_and(|model| model.min_quality.is_some()), "model.minQuality"),
         (spec.audit.as_ref().is_some_and(|audit| audit.payloads != AuditPayloads::None), "audit"),
         (spec.state.is_some(), "state"),
         (spec.explain.is_some(), "explain"),
@@ -157,16 +156,40 @@ pub type Threads = Vec<std::thread::JoinHandle<()>>;
 /// # Errors
 /// Why it can't be served.
 pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
+    let manifest = read(&options.model)?;
+    refuse_promises(&manifest)?;
+    if let (Some(model), Some(name)) = (&manifest.spec.model, &options.variant) {
+        model::variant::keeps_quality(model, name)?;
+    }
+    let begun = Instant::now();
+    let fetched = Arc::new(model::obtain(&manifest, &options.model, options.variant.as_deref()).await?);
+    start(manifest, fetched, &options.model, begun.elapsed()).await
+}
+
+/// Reads a manifest.
+///
+/// # Errors
+/// It can't be read, or asks for what this release doesn't have.
+pub fn read(options: &ModelOptions) -> Result<Manifest, StartError> {
     let text = std::fs::read_to_string(&options.manifest)
         .map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
     let manifest = Manifest::from_yaml(&text).map_err(invalid)?;
     if !manifest.spec.models.is_empty() {
         return Err(invalid("models (several in one service) are not supported yet: use model"));
     }
-    refuse_promises(&manifest)?;
-    let begun = Instant::now();
-    let fetched = Arc::new(model::obtain(&manifest, options).await?);
-    let fetch = begun.elapsed();
+    Ok(manifest)
+}
+
+/// Loads a model that is here, up to a replica that is ready.
+///
+/// # Errors
+/// Why it can't be served.
+pub async fn start(
+    manifest: Manifest,
+    fetched: Arc<Fetched>,
+    options: &ModelOptions,
+    fetch: Duration,
+) -> Result<(Arc<Replica>, Threads), StartError> {
     let library = config::ort_library(options);
     let cache = options.cache_dir.as_ref().map(|folder| folder.join("engines"));
     let task = tokio::task::spawn_blocking(move || {
@@ -311,12 +334,10 @@ mod tests {
             refuse_promises(&Manifest::from_yaml(text).unwrap()).map_err(|error| (error.reason, error.message))
         };
         let magika = include_str!("../../examples/anonymous.yaml");
-        let quality = magika.replace("    credentials:", "    minQuality: 0.5\n    credentials:");
         for (text, field) in [
             (include_str!("../../examples/signed-model.yaml"), "model.signature"),
             (include_str!("../../examples/audit.yaml"), "audit"),
             (include_str!("../../examples/explain.yaml"), "explain"),
-            (&quality, "model.minQuality"),
         ] {
             let (reason, message) = check(text).unwrap_err();
             assert_eq!(reason, reason::NOT_SUPPORTED, "{field}");

@@ -43,7 +43,7 @@ fn the_server_itself() {
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stdout).init();
     let flags = ["server", "serve", "--manifest", "none", "--address", "127.0.0.1:0", "--grpc-address", ""];
     let rest = ["--health-address", "127.0.0.1:0", "--drain", "6s", "--drain-delay", "500ms"];
-    let Asked::Serve(options) = Args::try_parse_from(flags.into_iter().chain(rest)).unwrap().command;
+    let Asked::Serve(options) = Args::try_parse_from(flags.into_iter().chain(rest)).unwrap().command else { panic!() };
     let gate = Gate::default();
     let engine = FakeEngine::new(1, gate.clone()).taking(Duration::from_millis(20));
     let (replica, threads) = serve::build(

@@ -7,7 +7,7 @@ mod head;
 use clap::Parser as _;
 use millrace_crds::manifest::Manifest;
 use millrace_server::{
-    config::{Args, Command, ServeOptions},
+    config::{Args, Command, ModelOptions, ServeOptions},
     model::{self, Fetched, verify},
 };
 use serde_json::json;
@@ -18,8 +18,10 @@ use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 /// The least that reads as a model: its version of ONNX.
 const MODEL: &[u8] = &[8, 9];
 const LABELS: &[u8] = b"cat\ndog\n";
+/// Another such.
+const VARIANT: &[u8] = &[8, 8];
 
-/// A store with two files; keeps the paths that it was asked for.
+/// A store with three files; keeps the paths that it was asked for.
 async fn store(asked: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -31,6 +33,7 @@ async fn store(asked: Arc<Mutex<Vec<String>>>) -> String {
             let body = match path.as_str() {
                 "/pets/onnx/model.onnx" => Some(MODEL),
                 "/pets/labels.txt" => Some(LABELS),
+                "/pets/int8.onnx" => Some(VARIANT),
                 _ => None,
             };
             asked.lock().unwrap().push(path);
@@ -75,12 +78,12 @@ impl Bench {
             "--cache-dir".to_owned(),
             cache.to_str().unwrap().to_owned(),
         ]);
-        let Command::Serve(options) = Args::try_parse_from(arguments).unwrap().command;
+        let Command::Serve(options) = Args::try_parse_from(arguments).unwrap().command else { panic!() };
         Self { folder, asked, options }
     }
 
     async fn obtain(&self, files: &[(&str, String)]) -> Result<Fetched, millrace_server::error::StartError> {
-        model::obtain(&manifest(files), &self.options).await
+        model::obtain(&manifest(files), &self.options.model, None).await
     }
 }
 
@@ -103,6 +106,28 @@ async fn files_are_laid_out_and_kept() {
     std::fs::write(fetched.files.path("labels.txt").unwrap(), b"cat\nfox\n").unwrap();
     assert_eq!(bench.obtain(&good()).await.unwrap().files.read("labels.txt").unwrap(), LABELS);
     assert_eq!(*bench.asked.lock().unwrap(), ["/pets/labels.txt"], "only what was damaged is fetched anew");
+}
+
+#[tokio::test]
+async fn a_variant_is_fetched_in_the_models_place() {
+    let bench = Bench::new().await;
+    let mut manifest = manifest(&good());
+    let variant = json!({"name": "int8", "uri": "https://models/pets/int8.onnx", "sha256": digest(VARIANT), "precision": "INT8", "quality": 1});
+    manifest.spec.model.as_mut().unwrap().variants = vec![serde_json::from_value(variant).unwrap()];
+    let options = &bench.options.model;
+    let fetched = model::obtain(&manifest, options, Some("int8")).await.unwrap();
+    assert_eq!((std::fs::read(&fetched.path).unwrap(), fetched.digest), (VARIANT.to_vec(), digest(VARIANT)));
+    assert_eq!(fetched.files.read("labels.txt").unwrap(), LABELS);
+    assert_eq!(*bench.asked.lock().unwrap(), ["/pets/int8.onnx", "/pets/labels.txt"], "the model itself isn't fetched");
+    let own = bench.folder.path().join("own.onnx");
+    for (content, expected) in [(VARIANT, Ok(())), (MODEL, Err("DigestMismatch"))] {
+        std::fs::write(&own, content).unwrap();
+        let options = ModelOptions { variant_file: vec![("int8".to_owned(), own.clone())], ..options.clone() };
+        let obtained = model::obtain(&manifest, &options, Some("int8")).await;
+        assert_eq!(obtained.map(drop).map_err(|error| error.reason), expected);
+    }
+    let error = model::obtain(&manifest, options, Some("fp16")).await.unwrap_err();
+    assert!(error.message.contains("model.variants has int8"), "{error}");
 }
 
 #[tokio::test]

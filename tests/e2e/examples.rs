@@ -18,6 +18,8 @@ enum Outcome {
     Judges,
     /// It serves stretches of speech: those of the model's package.
     Hears,
+    /// It serves its variant of this name, which answers as Magika does.
+    Varies(&'static str),
     /// It is refused: condition and reason.
     Refused(&'static str, &'static str),
     /// It is no service of its own: the release's set-up applies it.
@@ -25,7 +27,7 @@ enum Outcome {
 }
 
 fn outcomes() -> BTreeMap<&'static str, Outcome> {
-    use Outcome::{Answers, Embeds, Hears, Judges, Refused, Scores, SetUp};
+    use Outcome::{Answers, Embeds, Hears, Judges, Refused, Scores, SetUp, Varies};
     BTreeMap::from([
         ("pools.yaml", SetUp),
         ("tenant.yaml", SetUp),
@@ -48,6 +50,7 @@ fn outcomes() -> BTreeMap<&'static str, Outcome> {
         ("fraud.yaml", Scores),
         ("image-safety.yaml", Judges),
         ("voice-activity.yaml", Hears),
+        ("variants.yaml", Varies("int8")),
         ("per-node.yaml", Refused("Accepted", "NotSupported")),
         ("job.yaml", Refused("Accepted", "NotSupported")),
         ("tensorrt.yaml", Refused("WorkloadAvailable", "ProviderUnavailable")),
@@ -75,6 +78,7 @@ fn each_example_does_what_it_says() {
             Outcome::Scores => scores(&text),
             Outcome::Judges => judges(&text),
             Outcome::Hears => hears(&text),
+            Outcome::Varies(variant) => varies(file, &text, variant),
             Outcome::Refused(condition, reason) => refused(file, &text, condition, reason),
         }
         println!("examples/{file}: as stated");
@@ -125,15 +129,7 @@ fn embeds(text: &str) {
 }
 
 fn scores(text: &str) {
-    // The model is trained on this machine. Should its bytes differ from the pinned ones, the example is followed as it says.
-    let trained = model::digest(&models().join("fraud/matrix.onnx")).unwrap();
-    let pinned = subject(text)["spec"]["model"]["sha256"].as_str().unwrap().to_owned();
-    if trained != pinned {
-        println!(
-            "training on this machine gave {trained}: put in place of the example's digest, as its first lines say"
-        );
-    }
-    let service = served(&text.replace(&pinned, &trained));
+    let service = served(&pinned(text, "/spec/model/sha256", "fraud/matrix.onnx"));
     let cases: Value = serde_json::from_slice(&std::fs::read(models().join("fraud/cases.json")).unwrap()).unwrap();
     let answer = service.process(cases["records"].to_string().as_bytes()).unwrap();
     assert_eq!(answer.status, 200, "{} {}", answer.error(), answer.problem);
@@ -180,8 +176,48 @@ fn hears(text: &str) {
     service.delete().unwrap();
 }
 
+/// The digest of a model that was made on this machine, in the place of the one that an example pins. Should they differ,
+/// the example is followed as its first lines say.
+fn pinned(text: &str, pin: &str, file: &str) -> String {
+    let pinned = subject(text).pointer(pin).and_then(Value::as_str).unwrap().to_owned();
+    let made = model::digest(&models().join(file)).unwrap();
+    if made != pinned {
+        println!("{file} made on this machine is {made}: put in place of the example's digest, as its first lines say");
+    }
+    text.replace(&pinned, &made)
+}
+
+fn varies(file: &str, text: &str, variant: &str) {
+    let pin = "/spec/model/variants/0/sha256";
+    let text = pinned(text, pin, "magika/int8.onnx");
+    let service = served(&text);
+    knows(file, &service);
+    let digest = subject(&text).pointer(pin).unwrap().clone();
+    let status = service.get().unwrap()["status"].take();
+    assert_eq!((&status["model"]["variant"], &status["model"]["sha256"]), (&json!(variant), &digest), "{status}");
+    for pod in service.pods().unwrap() {
+        assert_eq!(pod["metadata"]["labels"]["millrace.dev/variant"], variant);
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let log = service.product.bed.kubectl(&["-n", "team-a", "logs", name]).unwrap();
+        let fetched: Vec<&str> = log.lines().filter(|line| line.contains("of the model is fetched")).collect();
+        assert!(
+            fetched.len() == 1 && fetched[0].contains(digest.as_str().unwrap()),
+            "the variant alone is fetched: {fetched:?}"
+        );
+    }
+    service.delete().unwrap();
+}
+
 fn answers(file: &str, text: &str) {
     let service = served(text);
+    knows(file, &service);
+    if service.name != "magika" {
+        service.delete().unwrap();
+    }
+}
+
+/// The answer to `known()` is the reference's.
+fn knows(file: &str, service: &Service) {
     let row: Vec<u32> = known();
     let body = json!({"inputs": [{"name": "bytes", "shape": [1, 2048], "datatype": "INT32", "data": row}]}).to_string();
     let answer = service.call(&format!("/v2/models/{}/infer", service.name)).body(body).send().unwrap();
@@ -190,9 +226,6 @@ fn answers(file: &str, text: &str) {
         answer.json()["outputs"][0]["data"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
     assert_eq!(labels()[best], "python", "{file}");
-    if service.name != "magika" {
-        service.delete().unwrap();
-    }
 }
 
 /// A short Python program as the model's input: 1,024 tokens of the head, 1,024 of the tail, 256 where nothing is.

@@ -21,4 +21,5 @@ def main(arguments):
     return [{"label": str(result.output.label), "score": float(result.score)} for result in results]
 
 
-print(json.dumps(main(sys.argv[1:])))
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1:])))

@@ -26,11 +26,14 @@ pub struct Model {
     /// OpenSSF model signature, key mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
-    /// The same model at other precisions: the planner may choose one for a pool.
+    /// The same model at other precisions. With `minQuality`, each pool's replicas serve the narrowest variant that keeps it
+    /// and that the pool computes in: INT8 on the CPU and by TensorRT, FP16 by CUDA and TensorRT, BF16 so too from the
+    /// Ampere generation on, FP32 anywhere (by the first of `runtime.executionProviders`); of equally wide ones the best,
+    /// then the first. Where none suits, they serve the model itself. A revision keeps its choice on a pool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])))]
     pub variants: Vec<ModelVariant>,
-    /// A variant whose quality is below this is never chosen; 0 to 1.
+    /// A variant whose quality is below this is never chosen; 0 to 1. Absent: no variant is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
     pub min_quality: Option<f64>,
@@ -86,20 +89,21 @@ pub struct ConfigMapKey {
     pub key: Token,
 }
 
-/// The model at another precision, with its measured quality.
+/// The model at another precision, with its measured quality: one ONNX file, which takes the place of the model's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "resource", derive(kube::KubeSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("!self.uri.endsWith('/')").message("a variant is one file: it takes the place of the model's ONNX file")))]
 pub struct ModelVariant {
     /// A name, such as `int8`.
     pub name: Name,
-    /// Its file.
+    /// Its file, in the same store or volume as the model.
     pub uri: Uri,
     /// Its digest.
     pub sha256: Sha256,
     /// Its precision.
     pub precision: Precision,
-    /// Measured quality relative to the model; 0 to 1.
+    /// Quality relative to the model's, as `millrace-server evaluate` measures it; 0 to 1.
     #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
     pub quality: f64,
 }

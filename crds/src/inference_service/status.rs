@@ -72,9 +72,12 @@ pub struct ModelStatus {
     pub revision: Token,
     /// Rises with each revision; what clients see.
     pub version: i64,
-    /// Digest of the file.
+    /// Digest of the file that is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// The variant that is served, on the first pool with replicas; absent: the model itself. `pools` has each pool's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Name>,
     /// Where its load stands.
     pub state: ModelState,
     /// The last failure of a server.
@@ -139,6 +142,9 @@ pub struct PoolReplicas {
     pub desired: u32,
     /// Ready.
     pub ready: u32,
+    /// The variant that replicas of the newest revision serve; absent: the model itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Name>,
     /// Why replicas wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "resource", schemars(length(max = 512)))]

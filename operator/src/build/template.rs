@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use millrace_crds::{ExecutionProvider, Model, Spread, labels};
+use millrace_crds::{ExecutionProvider, Model, Spread, Uri, labels};
 use std::collections::BTreeMap;
 
 /// User and group of the image.
@@ -111,15 +111,21 @@ fn args(plan: &Plan, model: Option<&Model>) -> Vec<String> {
     if model.is_some_and(|model| model.credentials.is_some()) {
         args.extend(["--credentials".to_owned(), "/etc/millrace-credentials".to_owned()]);
     }
-    if let Some((_, path)) = model.and_then(claim) {
-        args.extend(["--model-file".to_owned(), format!("/mnt/model/{path}")]);
+    if let Some(path) = model.and_then(|model| mounted(&model.uri)) {
+        args.extend(["--model-file".to_owned(), path]);
     }
     args
 }
 
+/// Where a file of a claim lies in the pod; `None`: it is fetched from a store.
+#[must_use]
+pub fn mounted(uri: &Uri) -> Option<String> {
+    claim(uri).map(|(_, path)| format!("/mnt/model/{path}"))
+}
+
 /// Claim and path of `pvc://CLAIM/PATH`.
-fn claim(model: &Model) -> Option<(&str, &str)> {
-    let place = accept::locate(model.uri.as_str())?;
+fn claim(uri: &Uri) -> Option<(&str, &str)> {
+    let place = accept::locate(uri.as_str())?;
     (place.scheme == "pvc").then_some((place.authority, place.path))
 }
 
@@ -140,7 +146,7 @@ fn volumes(plan: &Plan, model: Option<&Model>) -> Vec<Volume> {
         };
         volumes.push(Volume { secret: Some(source), ..named("credentials") });
     }
-    if let Some((claim, _)) = model.and_then(claim) {
+    if let Some((claim, _)) = model.and_then(|model| claim(&model.uri)) {
         let source = PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: Some(true) };
         volumes.push(Volume { persistent_volume_claim: Some(source), ..named("model") });
     }
@@ -163,7 +169,7 @@ fn mounts(model: Option<&Model>) -> Vec<VolumeMount> {
     if model.is_some_and(|model| model.credentials.is_some()) {
         mounts.push(mount("credentials", "/etc/millrace-credentials", true));
     }
-    if model.and_then(claim).is_some() {
+    if model.is_some_and(|model| claim(&model.uri).is_some()) {
         mounts.push(mount("model", "/mnt/model", true));
     }
     mounts

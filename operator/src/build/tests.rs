@@ -83,6 +83,52 @@ fn an_upgrade_renders_nothing_anew() {
     assert_eq!(second.controller_revisions, first.controller_revisions);
 }
 
+/// A service with an INT8 variant at `uri`.
+fn with_variant(uri: &str, least: f64) -> Value {
+    let variant = json!({"name": "int8", "uri": uri, "sha256": "1".repeat(64), "precision": "INT8", "quality": 0.99});
+    json!({"model": {"variants": [variant], "minQuality": least}})
+}
+
+/// The label of a Deployment, and the arguments of its server that speak of variants.
+fn served(deployment: &Deployment) -> (Option<String>, Vec<String>) {
+    let pod = deployment.spec.template.spec.as_ref().unwrap();
+    let args = pod.containers[0].args.clone().unwrap();
+    let from = args.iter().position(|arg| arg.starts_with("--variant")).unwrap_or(args.len());
+    (deployment.labels().get(labels::VARIANT).cloned(), args[from..].to_vec())
+}
+
+#[test]
+fn the_variant_that_keeps_the_quality_is_what_a_pod_serves() {
+    for (uri, least, expected) in
+        [("s3://models/int8.onnx", 0.98, Some(vec!["--variant", "int8"])), ("s3://models/int8.onnx", 0.995, None)]
+    {
+        for deployment in built(with_variant(uri, least)).deployments {
+            let (label, args) = served(&deployment);
+            assert_eq!(label.as_deref(), expected.as_ref().map(|_| "int8"));
+            assert_eq!(args, expected.clone().unwrap_or_default());
+            let selector = deployment.spec.selector.match_labels.as_ref().unwrap();
+            assert!(!selector.contains_key(labels::VARIANT), "a selector never changes");
+        }
+    }
+    let mut mounted = with_variant("pvc://claim/dir/int8.onnx", 0.9);
+    mounted["model"]["uri"] = json!("pvc://claim/dir/model.onnx");
+    let (_, args) = served(&built(mounted).deployments[0]);
+    assert_eq!(args, ["--variant", "int8", "--variant-file", "int8=/mnt/model/dir/int8.onnx"]);
+}
+
+#[test]
+fn a_revision_keeps_its_choice_on_a_pool() {
+    let mut seen = observed(service(with_variant("s3://models/int8.onnx", 0.98)));
+    // Made by a release that named variants without effect.
+    let mut older = build(&plan(&seen, &settings()).unwrap(), &seen, &settings()).unwrap();
+    older.deployments[0].labels_mut().remove(labels::VARIANT);
+    seen.owned.deployments = vec![std::sync::Arc::new(older.deployments[0].clone())];
+    seen.owned.controller_revisions = older.controller_revisions.into_iter().map(std::sync::Arc::new).collect();
+    let now = build(&plan(&seen, &settings()).unwrap(), &seen, &settings()).unwrap();
+    let served: Vec<_> = now.deployments.iter().map(|deployment| served(deployment).0).collect();
+    assert_eq!(served, [None, Some("int8".to_owned())]);
+}
+
 #[test]
 fn zero_is_sent_until_the_scaler_owns_the_number() {
     let mut seen = observed(service(json!({})));

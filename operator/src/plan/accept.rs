@@ -5,7 +5,7 @@ use super::{Problem, support};
 use crate::config::Settings;
 use millrace_crds::conditions::{ACCEPTED, reason};
 use millrace_crds::store::Store;
-use millrace_crds::{Duration, InferenceServiceSpec};
+use millrace_crds::{Duration, InferenceServiceSpec, Model, ModelVariant, Uri};
 
 /// A uri in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +40,23 @@ pub fn unacceptable(spec: &InferenceServiceSpec, settings: &Settings) -> Vec<Pro
     }
     if let Some(model) = &spec.model {
         problems.extend(store_of(model.uri.as_str(), settings).err());
+        let misplaced = |variant| elsewhere(variant, model).or_else(|| store_of(variant.uri.as_str(), settings).err());
+        problems.extend(model.variants.iter().filter_map(misplaced));
     }
     problems
+}
+
+/// A variant is read with the model's credentials, or from its volume: so it lies where the model does.
+fn elsewhere(variant: &ModelVariant, model: &Model) -> Option<Problem> {
+    let place = |uri: &Uri| locate(uri.as_str()).map(|place| format!("{}://{}", place.scheme, place.authority));
+    let (own, wanted) = (place(&variant.uri), place(&model.uri)?);
+    (own.as_ref() != Some(&wanted)).then(|| {
+        let message = format!(
+            "variant {}: {} isn't in the model's own store, {wanted}: put it there, for it is read with the model's credentials",
+            variant.name, variant.uri
+        );
+        Problem::new(ACCEPTED, reason::INVALID, message)
+    })
 }
 
 /// The store that a uri names; `None` for a volume in the cluster.

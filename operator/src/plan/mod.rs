@@ -7,6 +7,7 @@ pub mod revision;
 pub mod scaling;
 pub mod support;
 pub mod tenancy;
+pub mod variant;
 
 use crate::config::Settings;
 use crate::observe::Observed;

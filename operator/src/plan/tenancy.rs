@@ -5,7 +5,7 @@ use crate::config::Settings;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, ResourceExt};
 use millrace_crds::conditions::{ACCEPTED, reason};
-use millrace_crds::{Authentication, InferenceServiceSpec, Priority, Tenant};
+use millrace_crds::{Authentication, InferenceServiceSpec, Priority, Tenant, Uri};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -94,11 +94,11 @@ pub fn forbidden_model(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Prob
                 "the model has no sha256: give its digest, or ask the platform for policy.allowUnpinned".to_owned(),
             ));
         }
-        if !policy.sources.is_empty() && !policy.sources.iter().any(|source| below(source.as_str(), model.uri.as_str()))
-        {
+        let allowed = |uri: &Uri| policy.sources.iter().any(|source| below(source.as_str(), uri.as_str()));
+        let uris = std::iter::once(&model.uri).chain(model.variants.iter().map(|variant| &variant.uri));
+        for uri in uris.filter(|uri| !policy.sources.is_empty() && !allowed(uri)) {
             problems.push(forbids(format!(
-                "{} is below none of the tenant's policy.sources: {}",
-                model.uri,
+                "{uri} is below none of the tenant's policy.sources: {}",
                 list(&policy.sources)
             )));
         }

@@ -5,6 +5,12 @@ use crate::testing::{observed, plan_of, pool, service, settings, tenant};
 use millrace_crds::conditions::reason;
 use serde_json::json;
 
+/// One variant, at a uri.
+fn variants(uri: &str) -> serde_json::Value {
+    let variant = json!({"name": "int8", "uri": uri, "sha256": "1".repeat(64), "precision": "INT8", "quality": 0.99});
+    json!({"model": {"variants": [variant], "minQuality": 0.98}})
+}
+
 /// The first problem's reason and the messages, or none.
 fn refusal(patch: serde_json::Value) -> Option<(&'static str, String)> {
     let outcome = plan(&observed(service(patch)), &settings());
@@ -20,6 +26,8 @@ fn refusals() {
         (json!({"model": {"uri": "gs://models/m.onnx"}}), reason::NOT_SUPPORTED, "gs://"),
         (json!({"model": {"uri": "s3://models/../m.onnx"}}), reason::INVALID, ".."),
         (json!({"model": {"sha256": null}}), reason::FORBIDDEN_BY_POLICY, "allowUnpinned"),
+        (variants("s3://elsewhere/int8.onnx"), reason::INVALID, "isn't in the model's own store, s3://models"),
+        (variants("s3://models/../int8.onnx"), reason::INVALID, ".."),
         (json!({"access": {"authentication": "None"}}), reason::FORBIDDEN_BY_POLICY, "allowAnonymous"),
         (json!({"access": {"priority": "Critical"}}), reason::FORBIDDEN_BY_POLICY, "maxPriority"),
         (json!({"scaling": {"minReplicas": 5, "maxReplicas": 2}}), reason::INVALID, "maxReplicas 2 is below"),
@@ -52,6 +60,19 @@ fn a_namespace_without_tenant_is_refused_unless_there_is_a_default() {
     assert_eq!(plan(&seen, &settings()).unwrap_err()[0].reason, reason::NO_TENANT);
     let with_default = Settings { default_tenant: "team-a".to_owned(), ..settings() };
     assert_eq!(plan(&seen, &with_default).unwrap().tenant, "team-a");
+}
+
+#[test]
+fn a_source_that_the_tenant_forbids_is_forbidden_to_variants_too() {
+    let mut seen = observed(service(variants("s3://models/other/int8.onnx")));
+    let mut owner = tenant("team-a", "2026-01-01T00:00:00Z");
+    owner.spec.policy.sources = vec!["s3://models/magika/".into()];
+    seen.tenants = vec![Arc::new(owner)];
+    let problems = plan(&seen, &settings()).unwrap_err();
+    assert_eq!((problems.len(), problems[0].reason), (1, reason::FORBIDDEN_BY_POLICY));
+    assert!(problems[0].message.starts_with("s3://models/other/int8.onnx is below none"), "{}", problems[0].message);
+    seen.service = Arc::new(service(variants("s3://models/magika/int8.onnx")));
+    assert!(plan(&seen, &settings()).is_ok());
 }
 
 #[test]

@@ -186,6 +186,22 @@ fn a_wrong_digest_is_told_as_such_and_room_is_counted() {
 }
 
 #[test]
+fn the_variant_that_is_served_is_told() {
+    let variant = |name: &str, precision: &str| json!({"name": name, "uri": format!("s3://models/{name}.onnx"), "sha256": "1".repeat(64), "precision": precision, "quality": 0.99});
+    let patch = json!({"model": {"variants": [variant("int8", "INT8"), variant("half", "FP16")], "minQuality": 0.98}});
+    let told = |patch: Value| told(1, &[pod(true, None)], InferenceServiceStatus::default(), patch, NOW);
+    let served = told(patch.clone());
+    let model = served.model.unwrap();
+    assert_eq!(model.variant, Some("int8".into()));
+    assert_eq!(model.sha256, Some("1".repeat(64).into()));
+    assert_eq!(served.pools[0].variant, Some("int8".into()));
+    let mut strict = patch;
+    strict["model"]["minQuality"] = json!(1.0);
+    let model = told(strict).model.unwrap();
+    assert_eq!((model.variant, model.sha256), (None, Some("0".repeat(64).into())));
+}
+
+#[test]
 fn no_room_is_told_before_there_is_a_pod() {
     let seen = observed(service(json!({})));
     let planned = plan(&seen, &settings()).unwrap();

@@ -6,10 +6,11 @@ pub mod files;
 pub mod guard;
 pub mod ranges;
 pub mod source;
+pub mod variant;
 pub mod verify;
 
 use crate::{
-    config::ServeOptions,
+    config::ModelOptions,
     engine::{Engine, EngineError},
     error::StartError,
     protocol::{
@@ -32,15 +33,15 @@ pub struct Fetched {
     pub digest: String,
     /// Its files, where the manifest names several.
     pub files: Files,
-    /// Where it lies, if that place is gone with the process.
-    pub scratch: Option<tempfile::TempDir>,
+    /// Where it lies, as far as that is gone with the process.
+    pub scratch: Vec<tempfile::TempDir>,
 }
 
 impl Fetched {
     /// A model that is nowhere: for engines that need no file.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self { path: PathBuf::new(), digest: "none".to_owned(), files: Files::default(), scratch: None }
+        Self { path: PathBuf::new(), digest: "none".to_owned(), files: Files::default(), scratch: Vec::new() }
     }
 }
 
@@ -75,13 +76,16 @@ fn invalid(message: impl Into<String>) -> StartError {
     StartError::new(reason::INVALID, message)
 }
 
-/// Gets the model of a manifest: from a mounted file or folder, from the cache, or from its store.
+/// Gets the model of a manifest, or a variant of it: from a mounted file or folder, from the cache, or from its store.
 ///
 /// # Errors
 /// Why it can't be had, with the reason for the service's conditions.
-pub async fn obtain(manifest: &Manifest, options: &ServeOptions) -> Result<Fetched, StartError> {
+pub async fn obtain(manifest: &Manifest, options: &ModelOptions, variant: Option<&str>) -> Result<Fetched, StartError> {
     let model = manifest.spec.model.as_ref().ok_or_else(|| invalid("the manifest names no model"))?;
-    obtain_one(model.into(), options.model_file.as_deref(), options).await
+    match variant {
+        Some(name) => variant::obtain(model, variant::find(model, name)?, options).await,
+        None => obtain_one(model.into(), options.model_file.as_deref(), options).await,
+    }
 }
 
 /// Gets one model; `mounted` is where it lies already, if it does.
@@ -91,20 +95,25 @@ pub async fn obtain(manifest: &Manifest, options: &ServeOptions) -> Result<Fetch
 pub async fn obtain_one(
     model: Wanted<'_>,
     mounted: Option<&Path>,
-    options: &ServeOptions,
+    options: &ModelOptions,
 ) -> Result<Fetched, StartError> {
+    checked(gather(model, mounted, options).await?)
+}
+
+/// Files with the digests that the manifest names, whatever is in them.
+async fn gather(model: Wanted<'_>, mounted: Option<&Path>, options: &ModelOptions) -> Result<Fetched, StartError> {
     if model.files.is_empty() == model.uri.as_str().ends_with('/') {
         return Err(invalid("a uri that ends in / is a folder and needs files; any other is one file and takes none"));
     }
     if let Some(path) = mounted {
-        return checked(mounted_model(model, path)?);
+        return mounted_model(model, path);
     }
     let source = Source::resolve(model.uri.as_str(), &source::read_stores(options.stores.as_deref())?)?;
     let (folder, scratch) = match &options.cache_dir {
-        Some(folder) => (folder.clone(), None),
+        Some(folder) => (folder.clone(), Vec::new()),
         None => {
             let scratch = tempfile::tempdir().map_err(|error| invalid(format!("no folder for the model: {error}")))?;
-            (scratch.path().to_owned(), Some(scratch))
+            (scratch.path().to_owned(), vec![scratch])
         }
     };
     std::fs::create_dir_all(&folder).map_err(|error| invalid(format!("the cache can't be made: {error}")))?;
@@ -116,7 +125,7 @@ pub async fn obtain_one(
             Some(found) if is_cached(&found.0, &found.1) => found,
             _ => fetch::fetch(&source, &keys()?, &folder, wanted).await?,
         };
-        return checked(Fetched { path, digest, files: Files::default(), scratch });
+        return Ok(Fetched { path, digest, files: Files::default(), scratch });
     }
     // Files lie as the manifest names them, for they may name each other; the folder is theirs alone.
     let set = Files::new(PathBuf::new(), model.files)?.digest();
@@ -130,7 +139,7 @@ pub async fn obtain_one(
                 .map_err(|error| naming(file, error))?;
         }
     }
-    checked(Fetched { path: folder.join(model.files[0].path.as_str()), digest: set, files, scratch })
+    Ok(Fetched { path: folder.join(model.files[0].path.as_str()), digest: set, files, scratch })
 }
 
 /// An error of one of several files says which.
@@ -152,7 +161,7 @@ fn mounted_model(model: Wanted<'_>, path: &Path) -> Result<Fetched, StartError> 
     let Some(first) = model.files.first() else {
         let digest = verify::digest_of(path).map_err(unreadable)?;
         verify::compare(&digest, model.sha256.map(Sha256::as_str))?;
-        return Ok(Fetched { path: path.to_owned(), digest, files: Files::default(), scratch: None });
+        return Ok(Fetched { path: path.to_owned(), digest, files: Files::default(), scratch: Vec::new() });
     };
     let folder = match path.to_str().and_then(|whole| whole.strip_suffix(first.path.as_str())) {
         Some(folder) if !path.is_dir() => PathBuf::from(if folder.is_empty() { "." } else { folder }),
@@ -164,7 +173,7 @@ fn mounted_model(model: Wanted<'_>, path: &Path) -> Result<Fetched, StartError> 
         let digest = verify::digest_of(&path).map_err(unreadable).map_err(|error| naming(file, error))?;
         verify::compare(&digest, Some(file.sha256.as_str())).map_err(|error| naming(file, error))?;
     }
-    Ok(Fetched { path: folder.join(first.path.as_str()), digest: files.digest(), files, scratch: None })
+    Ok(Fetched { path: folder.join(first.path.as_str()), digest: files.digest(), files, scratch: Vec::new() })
 }
 
 /// A model may name other files only if the manifest does too: any other would be read unverified.

@@ -1,7 +1,7 @@
 //! What output steps pass on, and what is answered in the end.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 
 /// A value of the pipeline; its JSON is the answer.
@@ -55,11 +55,12 @@ pub struct Class {
 }
 
 /// Something found in an image.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Detection {
     /// What it is.
     pub label: String,
     /// How sure the model is.
+    #[serde(default)]
     #[schemars(schema_with = "number")]
     pub score: f32,
     /// Left, top, right, bottom, in pixels of the image that was sent.
@@ -98,7 +99,7 @@ impl JsonSchema for Series {
 }
 
 /// A stretch of audio, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
     /// Where it begins.
     pub start: f64,

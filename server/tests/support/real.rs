@@ -42,7 +42,7 @@ impl Real {
         let arguments = ["millrace-server", "serve", "--manifest", &path(manifest), "--model-file", &path(model)];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.extend(["--ort-library".to_owned(), path(&self.library)]);
-        let Command::Serve(options) = Args::try_parse_from(arguments).unwrap().command;
+        let Command::Serve(options) = Args::try_parse_from(arguments).unwrap().command else { panic!() };
         options
     }
 

