@@ -107,13 +107,14 @@ pub struct ServerReport {
 }
 
 /// A build of TensorRT's engine, while CUDA serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// In the order of what is worth telling of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EngineBuild {
+    /// It has ended, and its engine serves.
+    Built,
     /// It goes on.
     #[default]
     Building,
-    /// It has ended, and its engine serves.
-    Built,
     /// It failed: what served goes on serving.
     Failed,
 }

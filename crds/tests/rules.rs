@@ -42,6 +42,8 @@ fn set(object: &mut Value, path: &str, value: Value) {
 #[test]
 fn the_base_is_accepted() {
     assert_eq!(check("/spec/scaling", json!({"minReplicas": 0, "maxReplicas": 4})), "");
+    let graph = json!({"models": [{"name": "a", "uri": "s3://models/a.onnx"}], "pipeline": {"steps": [{"name": "x", "infer": {"model": "a"}}]}});
+    assert_eq!(check("/spec", graph), "");
 }
 
 #[rstest]
@@ -53,10 +55,15 @@ fn the_base_is_accepted() {
 #[case("/spec/model/variants", json!([{"name": "int8", "uri": "s3://models/folder/", "sha256": "a".repeat(64), "precision": "INT8", "quality": 1}]), "a variant is one file")]
 #[case("/spec/rollout", json!({"strategy": "Canary"}), "a canary needs steps")]
 #[case("/spec/audit", json!({"payloads": "Full"}), "audit needs a sink")]
-#[case("/spec/pipeline", json!({"postprocess": [{"argmax": {"labels": {}}}]}), "give values or file")]
+#[case("/spec/pipeline", json!({"postprocess": [{"argmax": {"labels": {}}}]}), "give one of values, file and metadata")]
 #[case("/spec/pipeline", json!({"preprocess": [{"audio": {"sampleRate": 16000, "state": [{"input": "a", "output": "b"}]}}]}), "give frame")]
 #[case("/spec/pipeline", json!({"preprocess": [{"records": {"columns": [{"name": "a", "missing": 0, "missingAsNaN": true}]}}]}), "give missing or missingAsNaN")]
 #[case("/spec/pipeline", json!({"preprocess": [{"records": {"columns": [{"name": "a", "unknown": 0}]}}]}), "unknown is for columns with categories")]
+#[case("/spec", json!({"models": [{"name": "a", "uri": "s3://models/a.onnx"}]}), "models and pipeline.steps go together")]
+#[case("/spec", json!({"models": [{"name": "a", "uri": "s3://models/a/"}], "pipeline": {"steps": [{"name": "x", "infer": {"model": "a"}}]}}), "a uri that ends in /")]
+#[case("/spec", json!({"models": [{"name": "a", "uri": "s3://models/a.onnx"}], "pipeline": {"steps": [{"name": "x", "infer": {"model": "b"}}]}}), "infer.model must be one of models")]
+#[case("/spec", json!({"models": [{"name": "a", "uri": "s3://models/a.onnx"}], "pipeline": {"steps": [{"name": "x"}]}}), "a step is exactly one of")]
+#[case("/spec", json!({"models": [{"name": "a", "uri": "s3://models/a.onnx"}], "pipeline": {"steps": [{"name": "x", "infer": {"model": "a"}, "crop": {}}]}}), "a step is exactly one of")]
 #[case("/metadata/name", json!("n".repeat(41)), "at most 40 characters")]
 fn a_contradiction_is_refused_with_the_way_out(#[case] path: &str, #[case] value: Value, #[case] message: &str) {
     let found = check(path, value);

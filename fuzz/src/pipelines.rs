@@ -12,6 +12,7 @@ use millrace_server::{
     },
 };
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Rows that a run takes.
@@ -19,7 +20,8 @@ const ROWS: usize = 4;
 
 fn pipeline(steps: &str, inputs: Vec<TensorSpec>, files: &Files) -> Pipeline {
     let signature = Signature { inputs, outputs: vec![spec("y", Datatype::Fp32, &[-1, 2])] };
-    let target = Target { signature: &signature, max_rows: ROWS, files };
+    let metadata = BTreeMap::new();
+    let target = Target { signature: &signature, max_rows: ROWS, files, metadata: &metadata };
     let spec: Spec = serde_json::from_str(&format!(r#"{{"preprocess": {steps}}}"#)).expect("steps of a manifest");
     match Pipeline::compile(&spec, &target) {
         Ok(pipeline) => pipeline,

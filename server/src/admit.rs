@@ -20,6 +20,13 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Permit {
     door: Arc<Admission>,
+    held: Held,
+}
+
+/// Bytes of a request that is inside, counted for as long as they live: given back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    door: Arc<Admission>,
     bytes: u64,
 }
 
@@ -47,7 +54,7 @@ impl Admission {
     /// # Errors
     /// 503 when draining, 429 when full: both before anything was begun.
     pub fn admit(self: &Arc<Self>) -> Result<Permit, Error> {
-        let permit = Permit { door: Arc::clone(self), bytes: 0 };
+        let permit = Permit { door: Arc::clone(self), held: self.empty() };
         // Counted before the door is looked at, so that a drain that closes it sees everyone who passed.
         let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {
@@ -58,6 +65,21 @@ impl Admission {
         }
         Ok(permit)
     }
+
+    /// Counts bytes that a request grew by after it was let in.
+    ///
+    /// # Errors
+    /// 429: requests hold too many already.
+    pub fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held, Error> {
+        let mut held = self.empty();
+        // Something of the request was done already: nobody else may be told that nothing was.
+        held.more(bytes).map_err(|error| Error { not_admitted: false, ..error })?;
+        Ok(held)
+    }
+
+    fn empty(self: &Arc<Self>) -> Held {
+        Held { door: Arc::clone(self), bytes: 0 }
+    }
 }
 
 impl Permit {
@@ -66,6 +88,12 @@ impl Permit {
     /// # Errors
     /// 429: other requests hold too many already.
     pub fn hold(&mut self, bytes: usize) -> Result<(), Error> {
+        self.held.more(bytes)
+    }
+}
+
+impl Held {
+    fn more(&mut self, bytes: usize) -> Result<(), Error> {
         let bytes = bytes as u64;
         let before = self.door.held.fetch_add(bytes, Ordering::SeqCst);
         self.bytes += bytes;
@@ -78,8 +106,13 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.door.held.fetch_sub(self.bytes, Ordering::SeqCst);
         self.door.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.door.held.fetch_sub(self.bytes, Ordering::SeqCst);
     }
 }
 
@@ -97,6 +130,10 @@ mod tests {
         second.hold(10).unwrap();
         assert!(second.hold(1).is_err());
         drop((first, second));
+        let grown = door.hold(10).unwrap();
+        let refused = door.hold(1).unwrap_err();
+        assert!(refused.kind == Kind::Exhausted && !refused.not_admitted, "it may not be sent elsewhere");
+        drop(grown);
         door.admit().unwrap().hold(10).unwrap();
         door.close();
         assert_eq!(door.admit().unwrap_err().kind, Kind::Unavailable);

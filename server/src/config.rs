@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 /// The program.
 #[derive(Parser)]
-#[command(name = "millrace-server", about = "Serves an ONNX model with its pipeline")]
+#[command(name = "millrace-server", about = "Serves ONNX models with their pipeline")]
 pub struct Args {
     /// What is logged: error, warn, info or debug, also by module, such as `info,millrace_server=debug`.
     #[arg(long, env = "MILLRACE_LOG", default_value = "info", global = true)]
@@ -21,7 +21,7 @@ pub struct Args {
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Serve the model of a manifest.
+    /// Serve the models of a manifest.
     Serve(ServeOptions),
     /// Measure a model and its variants: latency, throughput, memory and quality. Exit code 2: a variant is below minQuality.
     Evaluate(EvaluateOptions),
@@ -50,7 +50,7 @@ pub struct ModelOptions {
     /// Folder with the keys to the store (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, TOKEN); without it, environment variables of these names.
     #[arg(long, env = "MILLRACE_CREDENTIALS")]
     pub credentials: Option<PathBuf>,
-    /// The model's file (or, for a model of several files, their folder), instead of its uri; digests must still be the manifest's.
+    /// The model's file (or, for a model of several files, their folder), instead of its uri; for several models a folder with NAME.onnx (or NAME/) for each. Digests must still be the manifest's.
     #[arg(long, env = "MILLRACE_MODEL_FILE")]
     pub model_file: Option<PathBuf>,
     /// The file of a variant, as NAME=PATH, instead of its uri; may be repeated. Digests must still be the manifest's.

@@ -36,7 +36,7 @@ pub async fn answer<B>(slot: Slot, request: Request<B>) -> Result<Response<tonic
 }
 
 fn told(replica: &Replica) -> &'static str {
-    if replica.engines.iter().any(|engine| engine.replaced() > 0) {
+    if replica.engines().any(|engine| engine.replaced() > 0) {
         "ok, and an engine broke and was replaced"
     } else {
         "ok"

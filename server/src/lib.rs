@@ -1,4 +1,4 @@
-//! Millrace's model server: one ONNX model with its pipeline, over the Open Inference Protocol (HTTP and gRPC).
+//! Millrace's model server: an ONNX model with its pipeline, or a graph of several, over the Open Inference Protocol (HTTP and gRPC).
 //!
 //! The way of a request: decode, admit, pre-process, queue, batch, engine thread, split, post-process, encode.
 //! It knows no Kubernetes; all of its `unsafe` would be in `engine`, which needs none.
@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod evaluate;
 pub mod gpu;
+pub mod graph;
 pub mod grpc;
 pub mod health;
 pub mod http;
@@ -25,5 +26,7 @@ pub mod queue;
 pub mod replica;
 pub mod seat;
 pub mod serve;
+pub mod stage;
 pub mod tls;
+pub mod unit;
 pub mod worker;

@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,6 +24,26 @@ use std::{
 pub struct RequestLabels {
     model: String,
     code: u32,
+}
+
+/// Label of one model of several.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelLabel {
+    model: String,
+}
+
+/// Engine runs of each model, for services of several.
+#[derive(Clone)]
+struct Models {
+    duration: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    batch_size: Family<ModelLabel, Histogram, fn() -> Histogram>,
+}
+
+/// What one model of several counts beside all of them.
+struct Part {
+    whole: Arc<Metrics>,
+    duration: Histogram,
+    batch_size: Histogram,
 }
 
 /// Label of refusals.
@@ -90,6 +110,26 @@ pub struct Times {
     pub output: Duration,
 }
 
+impl Times {
+    /// Of runs side by side: they took as long as the longest of them.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let (queue, infer) = (self.queue.max(other.queue), self.infer.max(other.infer));
+        Self { rows: self.rows + other.rows, queue, infer, ..self }
+    }
+
+    /// Of one run after the other.
+    #[must_use]
+    pub fn after(self, other: Self) -> Self {
+        Self {
+            input: self.input + other.input,
+            queue: self.queue + other.queue,
+            infer: self.infer + other.infer,
+            ..self
+        }
+    }
+}
+
 /// All that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -106,6 +146,16 @@ pub struct Metrics {
     in_flight: Gauge,
     load: Gauge<f64, AtomicU64>,
     totals: Mutex<Totals>,
+    models: Option<Models>,
+    part: Option<Part>,
+}
+
+fn durations() -> Histogram {
+    Histogram::new(LATENCY_BOUNDS)
+}
+
+fn sizes() -> Histogram {
+    Histogram::new(exponential_buckets(1.0, 2.0, 11))
 }
 
 impl Metrics {
@@ -115,9 +165,8 @@ impl Metrics {
         let mut registry = Registry::default();
         let requests = Family::default();
         let rejected = Family::default();
-        let histogram = || Histogram::new(LATENCY_BOUNDS);
-        let (duration, queue_duration, compute_duration) = (histogram(), histogram(), histogram());
-        let batch_size = Histogram::new(exponential_buckets(1.0, 2.0, 11));
+        let (duration, queue_duration, compute_duration) = (durations(), durations(), durations());
+        let batch_size = sizes();
         let (queue_depth, in_flight, load) = (Gauge::default(), Gauge::default(), Gauge::<f64, AtomicU64>::default());
         registry.register("inference_requests", "Requests by status code", requests.clone());
         registry.register("inference_rejected", "Requests that were refused, by reason", rejected.clone());
@@ -151,7 +200,40 @@ impl Metrics {
             in_flight,
             load,
             totals: Mutex::default(),
+            models: None,
+            part: None,
         }
+    }
+
+    /// With engine runs of each model besides those of all together.
+    #[must_use]
+    pub fn with_models(mut self) -> Self {
+        let models = Models {
+            duration: Family::new_with_constructor(durations as fn() -> Histogram),
+            batch_size: Family::new_with_constructor(sizes as fn() -> Histogram),
+        };
+        self.registry.register_with_unit(
+            "inference_model_compute_duration",
+            "Time of engine runs of one model",
+            Unit::Seconds,
+            models.duration.clone(),
+        );
+        let help = "Rows of engine runs of one model";
+        self.registry.register("inference_model_batch_size", help, models.batch_size.clone());
+        self.models = Some(models);
+        self
+    }
+
+    /// Counters for one model of several: all that is counted here is counted in `whole`.
+    #[must_use]
+    pub fn of_model(whole: &Arc<Self>, model: &str) -> Self {
+        let label = ModelLabel { model: model.to_owned() };
+        let part = whole.models.as_ref().map(|models| Part {
+            whole: Arc::clone(whole),
+            duration: models.duration.get_or_create(&label).clone(),
+            batch_size: models.batch_size.get_or_create(&label).clone(),
+        });
+        Self { part, queue_duration: whole.queue_duration.clone(), ..Self::new(model, "") }
     }
 
     fn totals_mut(&self) -> MutexGuard<'_, Totals> {
@@ -170,9 +252,15 @@ impl Metrics {
     }
 
     /// A run of the engine.
+    // Rows are few.
+    #[allow(clippy::cast_precision_loss)]
     pub fn ran(&self, rows: usize, took: Duration) {
+        if let Some(part) = &self.part {
+            part.duration.observe(took.as_secs_f64());
+            part.batch_size.observe(rows as f64);
+            return part.whole.ran(rows, took);
+        }
         self.compute_duration.observe(took.as_secs_f64());
-        #[allow(clippy::cast_precision_loss)]
         self.batch_size.observe(rows as f64);
         self.totals_mut().batches.entry(rows).or_default().add(took);
     }

@@ -1,22 +1,28 @@
 //! The model as it is served: what every wire calls, whatever it is.
 
+pub use crate::unit::next_answer;
+
 use crate::{
     admit::Admission,
-    engine::{better::BuildState, replaceable::EngineState},
+    engine::replaceable::EngineState,
     error::{Error, Kind},
+    graph::Graph,
     metrics::{Metrics, Times},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Raw},
     protocol::{
+        data::Data,
+        json_depth,
         request::{self, InferRequest},
         response,
         tensor::{Signature, Tensor},
     },
     queue::LANES,
-    worker::{Answers, Workers},
+    unit::{Turn, Unit, first_answer},
+    worker::{Answer, Answers},
 };
 use millrace_crds::{
     Priority,
-    report::{ServerReport, StartupReport},
+    report::{BatchReport, ServerReport, StartupReport},
 };
 use millrace_hop::limits::Limits;
 use std::{
@@ -28,7 +34,7 @@ use std::{
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc::unbounded_channel};
 
 /// Fixed facts of a served model.
 #[derive(Clone, Debug)]
@@ -41,6 +47,8 @@ pub struct Facts {
     pub revision: String,
     /// Version that clients see.
     pub version: String,
+    /// What runs it, in the words of Triton's clients.
+    pub platform: &'static str,
     /// Inputs and outputs.
     pub signature: Signature,
     /// Rows in a request at most.
@@ -55,77 +63,90 @@ pub struct Facts {
     pub startup: StartupReport,
 }
 
-/// A served model.
+/// What is served.
+pub enum Served {
+    /// One model with these steps.
+    Model(Arc<Pipeline>),
+    /// A graph of models.
+    Graph(Arc<Graph>),
+}
+
+/// What is served, as one model to all clients.
 pub struct Replica {
     /// Facts.
     pub facts: Facts,
-    /// Its pipeline.
-    pub pipeline: Pipeline,
+    /// What is served.
+    pub served: Served,
+    /// Its models: one, or those of the graph.
+    pub units: Arc<[Arc<Unit>]>,
     /// Its door.
     pub door: Arc<Admission>,
     /// Places for input steps. Each may hold a decoded image, and more of them than processors finish none sooner.
     pub preparing: Arc<Semaphore>,
-    /// Its engine threads.
-    pub workers: Arc<Workers>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
     /// Whether a probe should send traffic here.
     pub ready: AtomicBool,
-    /// How its engines fare, as far as they tell.
-    pub engines: Vec<Arc<EngineState>>,
-    /// How the build of better engines fares, if there is one.
-    pub build: Option<Arc<BuildState>>,
     started: f64,
 }
 
 impl Replica {
-    /// A model that is ready.
+    /// Models that are ready.
     #[must_use]
     pub fn new(
         facts: Facts,
-        pipeline: Pipeline,
+        served: Served,
+        units: Vec<Arc<Unit>>,
         door: Arc<Admission>,
-        workers: Arc<Workers>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        Self {
-            facts,
-            pipeline,
-            door,
-            preparing: Arc::new(Semaphore::new(processors.max(2))),
-            workers,
-            metrics,
-            ready: AtomicBool::new(true),
-            engines: Vec::new(),
-            build: None,
-            started,
-        }
+        let preparing = Arc::new(Semaphore::new(processors.max(2)));
+        Self { facts, served, units: units.into(), door, preparing, metrics, ready: AtomicBool::new(true), started }
     }
 
-    /// The same, whose engines tell how they fare.
-    #[must_use]
-    pub fn watching(self, engines: Vec<Arc<EngineState>>, build: Option<Arc<BuildState>>) -> Self {
-        Self { engines, build, ..self }
-    }
-
-    /// Whether it takes requests: nobody has told it to end, and an engine is up.
+    /// Whether it takes requests: nobody has told it to end, and each model has an engine that is up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst) && self.has_engine()
     }
 
-    /// Whether an engine is up.
+    /// Whether each model has an engine that is up.
     #[must_use]
     pub fn has_engine(&self) -> bool {
-        self.engines.is_empty() || self.engines.iter().any(|engine| engine.is_up())
+        self.units.iter().all(|unit| unit.has_engine())
     }
 
     /// Whether it can still come back by itself.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.engines.is_empty() || !self.engines.iter().all(|engine| engine.is_lost())
+        self.units.iter().all(|unit| unit.is_alive())
+    }
+
+    /// Ends the engine threads once nothing waits for them.
+    pub fn stop(&self) {
+        self.units.iter().for_each(|unit| unit.workers.stop());
+    }
+
+    /// How its engines fare, as far as they tell.
+    pub fn engines(&self) -> impl Iterator<Item = &Arc<EngineState>> {
+        self.units.iter().flat_map(|unit| &unit.engines)
+    }
+
+    /// Entries that wait for an engine.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.units.iter().map(|unit| unit.workers.depth()).sum()
+    }
+
+    /// Whether a raw body is read as JSON, given whether its content type is.
+    #[must_use]
+    pub fn reads_json(&self, json: bool) -> bool {
+        match &self.served {
+            Served::Model(pipeline) => pipeline.reads_json(json),
+            Served::Graph(graph) => json || graph.reads_json(json),
+        }
     }
 
     /// Checks the name and version of a call.
@@ -155,7 +176,8 @@ impl Replica {
     }
 
     /// The lane of a request: it may be less urgent than its service, never more.
-    fn lane(&self, priority: u64) -> usize {
+    #[must_use]
+    pub fn lane(&self, priority: u64) -> usize {
         let own = match self.facts.priority {
             Priority::Critical => 0,
             Priority::Standard => 1,
@@ -177,8 +199,43 @@ impl Replica {
         deadline: Instant,
     ) -> Result<(Answers, usize), Error> {
         request::check_wanted(wanted, &self.facts.signature)?;
-        let (inputs, rows) = request::fit(inputs, &self.facts.signature, self.facts.max_rows)?;
-        Ok((self.workers.submit(inputs, rows, self.lane(priority), deadline)?, rows))
+        let turn = Turn { lane: self.lane(priority), deadline };
+        match (&self.served, &self.units[..]) {
+            (Served::Model(_), [unit]) => unit.submit(inputs, turn),
+            (Served::Graph(graph), _) => Ok((self.infer_graph(graph, inputs, turn)?, 1)),
+            _ => Err(Error::new(Kind::Engine, "there is no model")),
+        }
+    }
+
+    /// A request as a tensor of one string through the graph; the answer is a string as well, of JSON.
+    fn infer_graph(&self, graph: &Arc<Graph>, inputs: Vec<Tensor>, turn: Turn) -> Result<Answers, Error> {
+        let (inputs, _) = request::fit(inputs, &self.facts.signature, 1)?;
+        let body = match inputs.first().map(|tensor| &tensor.data) {
+            Some(Data::Bytes(strings)) if !strings.is_empty() => strings[0].clone(),
+            _ => return Err(Error::invalid("a request is one string of bytes")),
+        };
+        if self.reads_json(false) {
+            json_depth::check(&body, self.facts.limits.json_depth)?;
+        }
+        let raw = Raw { body, json: false, deadline: Some(turn.deadline) };
+        let name = self.facts.signature.outputs.first().map(|spec| spec.name.clone()).unwrap_or_default();
+        let (graph, units, door) = (Arc::clone(graph), Arc::clone(&self.units), Arc::clone(&self.door));
+        let (sender, receiver) = unbounded_channel();
+        tokio::spawn(async move {
+            let done = tokio::select! {
+                done = graph.run(&units, &door, raw, turn) => done,
+                // Nobody waits for it any more.
+                () = sender.closed() => return,
+            };
+            let answer = done.and_then(|(value, times)| {
+                let json = serde_json::to_vec(&value);
+                let json = json.map_err(|_| Error::new(Kind::Engine, "the answer can't be written"))?;
+                let outputs = vec![Tensor { name, shape: vec![1], data: Data::Bytes(vec![json.into()]) }];
+                Ok(Answer { outputs, queued: times.queue, computed: times.infer })
+            });
+            let _ = sender.send(answer);
+        });
+        Ok(receiver)
     }
 
     /// The first answer of a request.
@@ -187,11 +244,8 @@ impl Replica {
     /// As [`Self::infer`]; the engine failed; 504.
     pub async fn infer_once(&self, request: InferRequest, deadline: Instant) -> Result<(Vec<Tensor>, Times), Error> {
         let (mut answers, rows) = self.infer(request.inputs, &request.outputs, request.priority, deadline)?;
-        let answer = next_answer(&mut answers, deadline)
-            .await?
-            .ok_or_else(|| Error::new(Kind::Engine, "the model gave no answer"))?;
-        let outputs = response::select(answer.outputs, &request.outputs);
-        Ok((outputs, Times { rows, queue: answer.queued, infer: answer.computed, ..Times::default() }))
+        let (outputs, times) = first_answer(&mut answers, rows, deadline).await?;
+        Ok((response::select(outputs, &request.outputs), times))
     }
 
     /// What the scaler reads.
@@ -202,23 +256,22 @@ impl Replica {
             revision: self.facts.revision.clone(),
             started_at: self.started,
             ready: self.is_ready(),
-            queue_depth: self.workers.depth() as u64,
+            queue_depth: self.depth() as u64,
             in_flight: self.door.in_flight(),
             completed: self.metrics.totals().completed,
-            batches: self.metrics.batches(),
+            batches: self.batches(),
             startup: self.facts.startup.clone(),
-            engine_build: self.build.as_ref().map(|build| build.get()),
+            engine_build: self.units.iter().filter_map(|unit| Some(unit.build.as_ref()?.get())).max(),
         }
     }
-}
 
-/// The next answer before the deadline; `None`: there are no more.
-///
-/// # Errors
-/// The engine failed, or 504.
-pub async fn next_answer(answers: &mut Answers, deadline: Instant) -> Result<Option<crate::worker::Answer>, Error> {
-    tokio::time::timeout_at(deadline.into(), answers.recv())
-        .await
-        .map_err(|_| Error::new(Kind::Deadline, "the deadline passed"))?
-        .transpose()
+    /// Engine runs by size. Of a graph, a request is one run: it takes the time that the models together have for it.
+    #[allow(clippy::cast_precision_loss)] // of nanoseconds
+    fn batches(&self) -> Vec<BatchReport> {
+        let Served::Graph(_) = &self.served else { return self.metrics.batches() };
+        let totals = self.metrics.totals();
+        let nanos: u64 = totals.batches.values().map(|span| span.nanos).sum();
+        let count = totals.success.count;
+        if count == 0 { Vec::new() } else { vec![BatchReport { size: 1, count, seconds: nanos as f64 / 1e9 }] }
+    }
 }

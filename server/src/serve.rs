@@ -8,20 +8,26 @@ use crate::{
         provide::{Order, Provided, provide},
     },
     error::StartError,
+    graph::{self, build::Loaded},
     health,
+    http::models::PLATFORM,
     listen::{self, Wire},
     metrics::Metrics,
     model::{self, Fetched},
     pipeline::{Pipeline, Target},
     protocol::tensor::Signature,
     queue::Bounds,
-    replica::{Facts, Replica},
+    replica::{Facts, Replica, Served},
     tls::Tls,
+    unit::Unit,
     worker::{WorkOptions, Workers},
 };
-use millrace_crds::{AuditPayloads, ExecutionProvider, conditions::reason, manifest::Manifest, report::StartupReport};
+use millrace_crds::{
+    AuditPayloads, ExecutionProvider, NamedModel, conditions::reason, manifest::Manifest, report::StartupReport,
+};
 use millrace_hop::limits::Limits;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -100,7 +106,7 @@ pub async fn live(
         _ = tokio::signal::ctrl_c() => {}
     }
     drain(&replica, options, &end, servers).await;
-    replica.workers.stop();
+    replica.stop();
     for thread in threads {
         if thread.is_finished() {
             let _ = thread.join();
@@ -151,17 +157,21 @@ fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
 /// Engine threads, to be joined once they have ended.
 pub type Threads = Vec<std::thread::JoinHandle<()>>;
 
-/// Gets, checks and loads the model of a manifest, up to a replica that is ready, and its engine threads.
+/// Gets, checks and loads the models of a manifest, up to a replica that is ready, and its engine threads.
 ///
 /// # Errors
-/// Why it can't be served.
+/// Why they can't be served.
 pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
     let manifest = read(&options.model)?;
     refuse_promises(&manifest)?;
+    let begun = Instant::now();
+    if !manifest.spec.models.is_empty() {
+        let fetched = model::obtain_each(&manifest.spec.models, &options.model).await?;
+        return start_graph(manifest, fetched, &options.model, begun.elapsed()).await;
+    }
     if let (Some(model), Some(name)) = (&manifest.spec.model, &options.variant) {
         model::variant::keeps_quality(model, name)?;
     }
-    let begun = Instant::now();
     let fetched = Arc::new(model::obtain(&manifest, &options.model, options.variant.as_deref()).await?);
     start(manifest, fetched, &options.model, begun.elapsed()).await
 }
@@ -169,13 +179,14 @@ pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), Sta
 /// Reads a manifest.
 ///
 /// # Errors
-/// It can't be read, or asks for what this release doesn't have.
+/// It can't be read, or names both one model and several, or neither.
 pub fn read(options: &ModelOptions) -> Result<Manifest, StartError> {
     let text = std::fs::read_to_string(&options.manifest)
         .map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
     let manifest = Manifest::from_yaml(&text).map_err(invalid)?;
-    if !manifest.spec.models.is_empty() {
-        return Err(invalid("models (several in one service) are not supported yet: use model"));
+    let several = !manifest.spec.models.is_empty();
+    if several == manifest.spec.pipeline.steps.is_empty() || several == manifest.spec.model.is_some() {
+        return Err(invalid("give model (one), or models (several) and pipeline.steps"));
     }
     Ok(manifest)
 }
@@ -190,15 +201,48 @@ pub async fn start(
     options: &ModelOptions,
     fetch: Duration,
 ) -> Result<(Arc<Replica>, Threads), StartError> {
-    let library = config::ort_library(options);
-    let cache = options.cache_dir.as_ref().map(|folder| folder.join("engines"));
-    let task = tokio::task::spawn_blocking(move || {
+    let (library, cache) = (config::ort_library(options), engine_cache(options));
+    apart(move || {
         let begun = Instant::now();
         let provided = engines(&manifest, &fetched, &library, cache)?;
-        let load = begun.elapsed();
-        build(&manifest, provided, &fetched, [fetch, load])
-    });
-    task.await.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
+        build(&manifest, provided, &fetched, [fetch, begun.elapsed()])
+    })
+    .await
+}
+
+/// Loads several models that are here, up to a replica that is ready.
+async fn start_graph(
+    manifest: Manifest,
+    fetched: Vec<Fetched>,
+    options: &ModelOptions,
+    fetch: Duration,
+) -> Result<(Arc<Replica>, Threads), StartError> {
+    let (library, cache) = (config::ort_library(options), engine_cache(options));
+    apart(move || {
+        let begun = Instant::now();
+        let load = |(model, fetched): (&NamedModel, Fetched)| {
+            let (name, fetched) = (model.name.to_string(), Arc::new(fetched));
+            match engines(&manifest, &fetched, &library, cache.clone()) {
+                Ok(provided) => Ok(Loaded { name, provided, fetched }),
+                Err(error) => Err(StartError { message: format!("model {name}: {}", error.message), ..error }),
+            }
+        };
+        let models = manifest.spec.models.iter().zip(fetched).map(load).collect::<Result<Vec<_>, _>>()?;
+        graph::build::build(&manifest, models, [fetch, begun.elapsed()])
+    })
+    .await
+}
+
+/// Loads on a thread that may be busy for long.
+async fn apart<T: Send + 'static>(
+    load: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    let loaded = tokio::task::spawn_blocking(load).await;
+    loaded.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
+}
+
+fn engine_cache(options: &ModelOptions) -> Option<PathBuf> {
+    options.cache_dir.as_ref().map(|folder| folder.join("engines"))
 }
 
 /// Lengths of a pipeline for which CUDA graphs are recorded.
@@ -222,12 +266,17 @@ fn engines(
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
     let threads = runtime.intra_op_threads.map_or((share / instances).max(1), size);
-    let (max_rows, buckets) = (size(spec.batching.max_size), buckets(manifest));
+    let most = size(spec.batching.max_size);
+    let buckets = buckets(manifest, most);
     let limit = runtime.engine_cache.as_ref().and_then(|cache| cache.size_limit.to_f64());
     let lengths = |signature: &Signature| {
-        let max_rows = if signature.batches() { max_rows } else { 1 };
-        let pipeline = Pipeline::compile(&spec.pipeline, &Target { signature, max_rows, files: &model.files })?;
-        Ok(pipeline.lengths().to_vec())
+        // The models of a graph take regions of images: nothing pads them.
+        if !spec.models.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (max_rows, metadata) = (max_rows(manifest, signature), BTreeMap::new());
+        let target = Target { signature, max_rows, files: &model.files, metadata: &metadata };
+        Ok(Pipeline::compile(&spec.pipeline, &target)?.lengths().to_vec())
     };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let order = Order {
@@ -239,22 +288,11 @@ fn engines(
         },
         instances,
         buckets,
-        max_rows,
+        max_rows: most,
         cache,
         cache_limit: limit.map_or(ENGINES, |bytes| bytes as u64),
     };
     provide(environment, model, &order, lengths)
-}
-
-fn size(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Batch sizes that batches are padded to.
-fn buckets(manifest: &Manifest) -> Vec<usize> {
-    let batching = &manifest.spec.batching;
-    let sizes = batching.buckets.iter().filter(|&&bucket| bucket <= batching.max_size);
-    sizes.map(|&bucket| size(bucket)).collect()
 }
 
 /// A batch hangs if it takes so long,
@@ -272,14 +310,14 @@ pub fn build(
     fetched: &model::Fetched,
     [fetch, load]: [Duration; 2],
 ) -> Result<(Arc<Replica>, Threads), StartError> {
-    let spec = &manifest.spec;
     let Provided { mut engines, build } = provided.into();
     let signature =
         engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
-    let max_rows = if signature.batches() { size(spec.batching.max_size) } else { 1 };
-    let pipeline =
-        Pipeline::compile(&spec.pipeline, &Target { signature: &signature, max_rows, files: &fetched.files })?;
-    let buckets: Vec<usize> = buckets(manifest).into_iter().filter(|&bucket| bucket <= max_rows).collect();
+    let metadata = engines.first().map(|engine| engine.metadata()).unwrap_or_default();
+    let max_rows = max_rows(manifest, &signature);
+    let target = Target { signature: &signature, max_rows, files: &fetched.files, metadata: &metadata };
+    let pipeline = Pipeline::compile(&manifest.spec.pipeline, &target)?;
+    let buckets = buckets(manifest, max_rows);
     let begun = Instant::now();
     for engine in &mut engines {
         model::warm_up(&mut **engine, &buckets, pipeline.lengths()).map_err(|error| {
@@ -288,40 +326,83 @@ pub fn build(
         })?;
     }
     let warm_up = begun.elapsed();
-    let startup =
-        StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: warm_up.as_secs_f64() };
-    let parse = |text: &millrace_crds::Duration| text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")));
-    let limits = Limits { bytes: spec.access.max_request_bytes, json_depth: spec.access.max_json_depth };
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
     metrics.loaded(fetch + load + begun.elapsed());
-    let held = usize::try_from(limits.bytes).unwrap_or(usize::MAX).saturating_mul(2).max(128 << 20);
-    let bounds = Bounds {
-        entries: size(spec.batching.max_queue),
-        bytes: held,
-        rows: max_rows,
-        delay: parse(&spec.batching.max_delay)?,
-    };
+    let bounds = bounds(manifest, max_rows)?;
     let running = engines.len() * max_rows;
-    let door = Admission::new((bounds.entries + running) as u64, held as u64);
-    let inline = spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
-    let work = WorkOptions { bounds, buckets, inline, hang: HANG.max(warm_up.saturating_mul(SLOWER)) };
+    let door = Admission::new((bounds.entries + running) as u64, bounds.bytes as u64);
+    let inline = manifest.spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
+    let work = WorkOptions { bounds, buckets, inline, hang: hang(warm_up) };
     let spares = engines.iter().filter_map(|engine| engine.spare());
     let states = spares.map(|spare| Arc::clone(spare.state())).collect();
     let (workers, threads) =
         Workers::start(engines, work, Arc::clone(&metrics)).map_err(|error| invalid(error.to_string()))?;
-    let facts = Facts {
-        name: manifest.metadata.name.clone(),
-        namespace: manifest.metadata.namespace.clone(),
-        revision: manifest.metadata.revision.clone().unwrap_or_default(),
-        version: manifest.metadata.version.unwrap_or(1).to_string(),
+    let facts = facts(manifest, signature.clone(), max_rows, [fetch, load, warm_up])?;
+    let unit = Arc::new(Unit { signature, max_rows, workers, engines: states, build });
+    Ok((Arc::new(Replica::new(facts, Served::Model(Arc::new(pipeline)), vec![unit], door, metrics)), threads))
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn span(text: &millrace_crds::Duration) -> Result<Duration, StartError> {
+    text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")))
+}
+
+/// Rows that one run of a model takes at most.
+#[must_use]
+pub fn max_rows(manifest: &Manifest, signature: &Signature) -> usize {
+    if signature.batches() { size(manifest.spec.batching.max_size) } else { 1 }
+}
+
+/// Batch sizes that engines are prepared for.
+#[must_use]
+pub fn buckets(manifest: &Manifest, max_rows: usize) -> Vec<usize> {
+    manifest.spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect()
+}
+
+/// A run hangs if it takes longer.
+#[must_use]
+pub fn hang(warm_up: Duration) -> Duration {
+    HANG.max(warm_up.saturating_mul(SLOWER))
+}
+
+/// Bounds of the queue, and of the bytes of all requests together.
+///
+/// # Errors
+/// A duration that isn't one.
+pub fn bounds(manifest: &Manifest, rows: usize) -> Result<Bounds, StartError> {
+    let batching = &manifest.spec.batching;
+    let max_bytes = usize::try_from(manifest.spec.access.max_request_bytes).unwrap_or(usize::MAX);
+    let bytes = max_bytes.saturating_mul(2).max(128 << 20);
+    Ok(Bounds { entries: size(batching.max_queue), bytes, rows, delay: span(&batching.max_delay)? })
+}
+
+/// Fixed facts of what a manifest asks for.
+///
+/// # Errors
+/// A duration that isn't one.
+pub fn facts(
+    manifest: &Manifest,
+    signature: Signature,
+    max_rows: usize,
+    [fetch, load, warm_up]: [Duration; 3],
+) -> Result<Facts, StartError> {
+    let (metadata, access) = (&manifest.metadata, &manifest.spec.access);
+    Ok(Facts {
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        revision: metadata.revision.clone().unwrap_or_default(),
+        version: metadata.version.unwrap_or(1).to_string(),
+        platform: PLATFORM,
         signature,
         max_rows,
-        limits,
-        timeout: parse(&spec.access.timeout)?,
-        priority: spec.access.priority,
-        startup,
-    };
-    Ok((Arc::new(Replica::new(facts, pipeline, door, workers, metrics).watching(states, build)), threads))
+        limits: Limits { bytes: access.max_request_bytes, json_depth: access.max_json_depth },
+        timeout: span(&access.timeout)?,
+        priority: access.priority,
+        startup: StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: warm_up.as_secs_f64() },
+    })
 }
 
 #[cfg(test)]

@@ -41,7 +41,12 @@ fn known_answers() {
     let mut engine = OrtEngine::load(environment, &model, &options(vec![ExecutionProvider::CPU])).unwrap();
     let pipeline = Pipeline::compile(
         &manifest().spec.pipeline,
-        &Target { signature: engine.signature(), max_rows: 32, files: &Files::default() },
+        &Target {
+            signature: engine.signature(),
+            max_rows: 32,
+            files: &Files::default(),
+            metadata: &std::collections::BTreeMap::new(),
+        },
     )
     .unwrap();
     let python = b"import sys\n\ndef main(argv):\n    for arg in argv:\n        print(arg)\n\nif __name__ == '__main__':\n    main(sys.argv[1:])\n".repeat(4);

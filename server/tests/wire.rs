@@ -84,7 +84,7 @@ async fn what_queues_while_the_engine_works_is_one_batch() {
     let first = serving.spawn_infer(1.0);
     serving.until(|| gate.batches().len() == begun + 1).await;
     let rest: Vec<_> = (2u8..5).map(|n| serving.spawn_infer(f32::from(n))).collect();
-    serving.until(|| serving.replica.workers.depth() == 3).await;
+    serving.until(|| serving.replica.depth() == 3).await;
     let (status, headers, _) = serving.infer(9.0).await;
     assert_eq!(status, 429, "three may wait");
     assert_eq!(headers["x-not-admitted"], "1");
@@ -107,7 +107,7 @@ async fn a_deadline_is_kept_and_a_client_that_left_never_runs() {
     let stuck = serving.spawn_infer(1.0);
     serving.until(|| gate.batches().len() == begun + 1).await;
     let left = serving.spawn_infer(2.0);
-    serving.until(|| serving.replica.workers.depth() == 1).await;
+    serving.until(|| serving.replica.depth() == 1).await;
     left.abort();
     assert_eq!(stuck.await.unwrap().0, 504);
     serving.until(|| serving.replica.door.in_flight() == 0).await;

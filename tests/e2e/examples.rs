@@ -20,6 +20,8 @@ enum Outcome {
     Hears,
     /// It serves its variant of this name, which answers as Magika does.
     Varies(&'static str),
+    /// It reads images: the lines of RapidOCR.
+    Reads,
     /// It is refused: condition and reason.
     Refused(&'static str, &'static str),
     /// It is no service of its own: the release's set-up applies it.
@@ -27,7 +29,7 @@ enum Outcome {
 }
 
 fn outcomes() -> BTreeMap<&'static str, Outcome> {
-    use Outcome::{Answers, Embeds, Hears, Judges, Refused, Scores, SetUp, Varies};
+    use Outcome::{Answers, Embeds, Hears, Judges, Reads, Refused, Scores, SetUp, Varies};
     BTreeMap::from([
         ("pools.yaml", SetUp),
         ("tenant.yaml", SetUp),
@@ -45,7 +47,7 @@ fn outcomes() -> BTreeMap<&'static str, Outcome> {
         ("signed-model.yaml", Refused("Accepted", "NotSupported")),
         ("explain.yaml", Refused("Accepted", "NotSupported")),
         ("audit.yaml", Refused("Accepted", "NotSupported")),
-        ("ocr-graph.yaml", Refused("Accepted", "NotSupported")),
+        ("ocr-graph.yaml", Reads),
         ("text-embeddings.yaml", Embeds),
         ("fraud.yaml", Scores),
         ("image-safety.yaml", Judges),
@@ -79,6 +81,7 @@ fn each_example_does_what_it_says() {
             Outcome::Judges => judges(&text),
             Outcome::Hears => hears(&text),
             Outcome::Varies(variant) => varies(file, &text, variant),
+            Outcome::Reads => reads(&text),
             Outcome::Refused(condition, reason) => refused(file, &text, condition, reason),
         }
         println!("examples/{file}: as stated");
@@ -205,6 +208,23 @@ fn varies(file: &str, text: &str, variant: &str) {
             "the variant alone is fetched: {fetched:?}"
         );
     }
+    service.delete().unwrap();
+}
+
+fn reads(text: &str) {
+    let service = served(text);
+    let folder = tempfile::tempdir().unwrap();
+    let images = model::ocr_answers(&product().bed, &models().join("ocr"), folder.path()).unwrap();
+    for image in &images {
+        let file = image["file"].as_str().unwrap();
+        let answer = service.process(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(answer.status, 200, "{file}: {} {}", answer.error(), answer.problem);
+        // A space between words may be seen or not where a line is cut out by a pixel higher or lower.
+        let letters = |line: &Value| line["text"].as_str().unwrap().replace(' ', "");
+        let lines = |list: &Value| -> Vec<String> { list.as_array().unwrap().iter().map(letters).collect() };
+        assert_eq!(lines(&answer.json()), lines(&image["alone"]), "{file}");
+    }
+    assert!(images.len() >= 8);
     service.delete().unwrap();
 }
 

@@ -56,6 +56,16 @@ pub fn speech_stretches(bed: &Bed, models: &Path, audio: &Path) -> Result<Vec<[f
     Ok(serde_json::from_value(printed[0]["stretches"].take())?)
 }
 
+/// Images that are drawn into a folder, and what RapidOCR, by the models in another, reads in them: `{"file", "alone", "together"}` for each.
+///
+/// # Errors
+/// The reference fails.
+pub fn ocr_answers(bed: &Bed, models: &Path, folder: &Path) -> Result<Vec<Value>> {
+    let mut command = Command::new(&bed.state.python);
+    command.arg(repository().join("tests/python/ocr_reference.py")).arg(models).arg(folder);
+    Ok(serde_json::from_str(&exec::output(&mut command)?)?)
+}
+
 /// SHA-256 of a file, as a manifest writes it.
 ///
 /// # Errors

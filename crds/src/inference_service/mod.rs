@@ -61,6 +61,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "resource", x_kube(validation = Rule::new("has(self.model) != has(self.models)").message("give model (one) or models (several)")))]
 #[cfg_attr(feature = "resource", x_kube(validation = Rule::new("has(self.models) == (has(self.pipeline) && has(self.pipeline.steps))").message("models and pipeline.steps go together")))]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("!has(self.models) || !has(self.pipeline) || !has(self.pipeline.steps) || self.pipeline.steps.all(s, !has(s.infer) || self.models.exists(m, m.name == s.infer.model))").message("infer.model must be one of models")))]
 pub struct InferenceServiceSpec {
     /// The model; the short form for one model.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,8 +17,8 @@ pub struct Pipeline {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 16)))]
     pub postprocess: Vec<PostprocessStep>,
-    /// The graph over several `models`, acyclic.
+    /// The graph over several `models`: acyclic, and one step, which no other takes, is the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "resource", schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])))]
+    #[cfg_attr(feature = "resource", schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])))]
     pub steps: Vec<GraphStep>,
 }

@@ -25,6 +25,10 @@ pub enum PostprocessStep {
     L2Normalize(L2Normalize),
     /// Boxes without overlaps.
     NonMaxSuppression(NonMaxSuppression),
+    /// Regions of a map of probabilities.
+    Regions(Regions),
+    /// Scores of steps along a line to its text.
+    CtcDecode(CtcDecode),
     /// A number with its unit.
     Regression(Regression),
     /// Probabilities of audio frames to stretches of speech.
@@ -80,11 +84,11 @@ pub struct TopK {
     pub labels: Labels,
 }
 
-/// Names of classes, in the order of the model: inline, or a file of the model.
+/// Names of classes, in the order of the model: inline, a file of the model, or in the model itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(kube::KubeSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("has(self.values) != has(self.file)").message("give values or file")))]
+#[cfg_attr(feature = "resource", x_kube(validation = Rule::new("(has(self.values) ? 1 : 0) + (has(self.file) ? 1 : 0) + (has(self.metadata) ? 1 : 0) == 1").message("give one of values, file and metadata")))]
 pub struct Labels {
     /// The names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +97,9 @@ pub struct Labels {
     /// A file among `files` with one name a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Token>,
+    /// A key of the model's own metadata that holds one name a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Token>,
 }
 
 /// After argmax or topK: a class with a score below its threshold becomes its fall-back; then classes are renamed.
@@ -206,6 +213,83 @@ pub enum BoxFormat {
     CentreSize,
     /// Left, top, right, bottom.
     Corners,
+}
+
+/// Regions of a map of probabilities, as DBNet gives it, to the smallest rectangles around them, at whatever angle: `[{"score", "box": [[x, y], ...]}]`,
+/// the corners with the clock from the upper left one, in whole pixels of the upright image as it was sent. Regions come in rows from top to bottom, and in a row from left to right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Regions {
+    /// Output tensor, `[batch, 1, height, width]`; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Neighbours with a higher probability are one region.
+    #[serde(default = "default_region_threshold")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub threshold: f64,
+    /// Rectangles whose mean probability is lower are dropped.
+    #[serde(default = "default_region_score")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 1.0)))]
+    pub score: f64,
+    /// Whether regions first grow by a pixel to the right and down, so that what nearly touches is one.
+    #[serde(default)]
+    pub dilate: bool,
+    /// Sides of a rectangle move outwards by its area × this / its perimeter.
+    #[serde(default = "default_expand")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 0.0, max = 100.0)))]
+    pub expand: f64,
+    /// Rectangles with a shorter side are dropped, in pixels of the map; after they were expanded, two pixels more.
+    #[serde(default = "default_min_side")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_024)))]
+    pub min_side: u32,
+    /// At most so many regions are looked at.
+    #[serde(default = "default_max_regions")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 10_000)))]
+    pub max_regions: u32,
+    /// Neighbours whose upper left corners differ less in height are in one row.
+    #[serde(default = "default_row_tolerance")]
+    #[cfg_attr(feature = "resource", schemars(range(max = 1_024)))]
+    pub row_tolerance: u32,
+}
+
+fn default_region_threshold() -> f64 {
+    0.3
+}
+
+fn default_region_score() -> f64 {
+    0.5
+}
+
+fn default_expand() -> f64 {
+    1.6
+}
+
+fn default_min_side() -> u32 {
+    3
+}
+
+fn default_max_regions() -> u32 {
+    1_000
+}
+
+fn default_row_tolerance() -> u32 {
+    10
+}
+
+/// The best class of each step, without repetitions and blanks (class 0): `{"text", "score"}`. The score is the mean of those that are left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CtcDecode {
+    /// Output tensor, `[batch, steps, classes]`; absent: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Token>,
+    /// Texts of the classes from 1 on.
+    pub labels: Labels,
+    /// Whether one more class after them is a space.
+    #[serde(default)]
+    pub space: bool,
 }
 
 /// Stretches of speech from the probability of each audio frame, as Silero's `get_speech_timestamps` finds them: `[{"start", "end"}]` in seconds.

@@ -18,6 +18,8 @@ pub enum PreprocessStep {
     CentreCrop(CentreCrop),
     /// Scales pixel values and lays the tensor out.
     Normalize(Normalize),
+    /// Makes an image's tensor larger.
+    Pad(Pad),
     /// Text to token ids.
     Tokenize(Tokenize),
     /// Tabular records to tensors.
@@ -98,7 +100,7 @@ pub enum ColorOrder {
     Gray,
 }
 
-/// Resizes to width and height in pixels.
+/// Resizes to width and height in pixels, or to a size that both decide with the image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -115,6 +117,17 @@ pub struct Resize {
     /// How pixels are computed.
     #[serde(default)]
     pub filter: ResizeFilter,
+    /// Whether a filter's window grows when an image shrinks, so that nothing aliases. OpenCV's `INTER_LINEAR` doesn't.
+    #[serde(default = "default_antialias")]
+    pub antialias: bool,
+    /// AtLeast: each side becomes the nearest multiple of this.
+    #[serde(default = "default_multiple")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_024)))]
+    pub multiple_of: u32,
+    /// AtLeast and Height: an image whose longer side, or width, would be longer shrinks instead; absent: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 16_384)))]
+    pub max_side: Option<u32>,
     /// Where a letterboxed image lies.
     #[serde(default)]
     pub anchor: Anchor,
@@ -126,6 +139,14 @@ pub struct Resize {
 
 fn default_fill() -> u8 {
     114
+}
+
+fn default_antialias() -> bool {
+    true
+}
+
+fn default_multiple() -> u32 {
+    1
 }
 
 /// Where an image lies in a larger frame.
@@ -150,9 +171,13 @@ pub enum ResizeMode {
     ShortestSide,
     /// The largest image of the same ratio that fits, its sides rounded, and the rest filled.
     Letterbox,
+    /// An image that doesn't cover width × height grows, in the same ratio, until it does; a larger one stays.
+    AtLeast,
+    /// Height exactly, and width by the image's ratio: rounded up as far as `width`, and beyond it down; `maxSide` at most.
+    Height,
 }
 
-/// Interpolation as PIL defines it: a filter's window grows when an image shrinks, so that nothing aliases.
+/// Interpolation as PIL defines it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 pub enum ResizeFilter {
@@ -203,6 +228,28 @@ pub struct Normalize {
     /// Order of dimensions.
     #[serde(default)]
     pub layout: Layout,
+}
+
+/// Adds columns on the right and rows below to the tensor of an image, after normalize.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pad {
+    /// Least width.
+    #[serde(default)]
+    #[cfg_attr(feature = "resource", schemars(range(max = 16_384)))]
+    pub width: u32,
+    /// Least height.
+    #[serde(default)]
+    #[cfg_attr(feature = "resource", schemars(range(max = 16_384)))]
+    pub height: u32,
+    /// Width grows on to a multiple of this, so that images of nearly the same width share a batch.
+    #[serde(default = "default_multiple")]
+    #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 1_024)))]
+    pub width_multiple_of: u32,
+    /// What the tensor holds there.
+    #[serde(default)]
+    pub value: f64,
 }
 
 /// Order of dimensions of an image tensor.

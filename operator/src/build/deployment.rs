@@ -85,7 +85,7 @@ fn serving(mut template: PodTemplateSpec, variant: Option<&ModelVariant>) -> Pod
     if let Some(container) = spec.containers.first_mut() {
         let args = container.args.get_or_insert_default();
         args.extend(["--variant".to_owned(), variant.name.to_string()]);
-        if let Some(path) = template::mounted(&variant.uri) {
+        if let Some(path) = template::mounted(variant.uri.as_str()) {
             args.extend(["--variant-file".to_owned(), format!("{}={path}", variant.name)]);
         }
     }

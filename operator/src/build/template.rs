@@ -3,6 +3,7 @@
 use super::{common, config_map};
 use crate::config::Settings;
 use crate::naming;
+use crate::plan::models::{ModelSource, models};
 use crate::plan::{Plan, accept};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
@@ -13,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use millrace_crds::{ExecutionProvider, Model, Spread, Uri, labels};
+use millrace_crds::{Credentials, ExecutionProvider, Spread, labels};
 use std::collections::BTreeMap;
 
 /// User and group of the image.
@@ -35,17 +36,17 @@ pub fn template(plan: &Plan, settings: &Settings) -> PodTemplateSpec {
     pod_labels.insert(labels::REVISION.to_owned(), plan.newest.name.clone());
     let drain =
         plan.service.spec.availability.drain.to_std().map_or(30, |drain| i64::try_from(drain.as_secs()).unwrap_or(30));
-    let model = plan.inputs.model.as_ref();
+    let models = models(plan.inputs.model.as_ref(), &plan.inputs.models);
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(pod_labels), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
-            containers: vec![container(plan, settings, model)],
+            containers: vec![container(plan, settings, &models)],
             enable_service_links: Some(false),
             security_context: Some(pod_security()),
             termination_grace_period_seconds: Some(drain + MARGIN),
             topology_spread_constraints: Some(vec![spread(plan)]),
-            volumes: Some(volumes(plan, model)),
+            volumes: Some(volumes(plan, &models)),
             ..PodSpec::default()
         }),
     }
@@ -58,13 +59,13 @@ fn image<'s>(plan: &Plan, settings: &'s Settings) -> &'s str {
     if on_gpu && !settings.gpu_image.is_empty() { &settings.gpu_image } else { &settings.image }
 }
 
-fn container(plan: &Plan, settings: &Settings, model: Option<&Model>) -> Container {
+fn container(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Container {
     Container {
         name: "server".to_owned(),
         image: Some(image(plan, settings).to_owned()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         command: Some(vec!["/millrace-server".to_owned()]),
-        args: Some(args(plan, model)),
+        args: Some(args(plan, models)),
         ports: Some(vec![port("data", DATA_PORT), port("health", HEALTH_PORT)]),
         startup_probe: Some(probe("/readyz", 1, START_PROBES)),
         readiness_probe: Some(probe("/readyz", 1, 2)),
@@ -78,12 +79,12 @@ fn container(plan: &Plan, settings: &Settings, model: Option<&Model>) -> Contain
             ..SecurityContext::default()
         }),
         termination_message_path: Some("/dev/termination-log".to_owned()),
-        volume_mounts: Some(mounts(model)),
+        volume_mounts: Some(mounts(models)),
         ..Container::default()
     }
 }
 
-fn args(plan: &Plan, model: Option<&Model>) -> Vec<String> {
+fn args(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<String> {
     let drain = plan.service.spec.availability.drain.to_string();
     let mut args: Vec<String> = [
         "serve",
@@ -108,28 +109,33 @@ fn args(plan: &Plan, model: Option<&Model>) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    if model.is_some_and(|model| model.credentials.is_some()) {
+    if credentials(models).is_some() {
         args.extend(["--credentials".to_owned(), "/etc/millrace-credentials".to_owned()]);
     }
-    if let Some(path) = model.and_then(|model| mounted(&model.uri)) {
+    if let Some(path) = models.first().and_then(|model| mounted(model.uri)) {
         args.extend(["--model-file".to_owned(), path]);
     }
     args
 }
 
-/// Where a file of a claim lies in the pod; `None`: it is fetched from a store.
+/// Where a file of a claim lies in the pod; `None`: it is fetched from a store. Only one model alone may be on a volume.
 #[must_use]
-pub fn mounted(uri: &Uri) -> Option<String> {
+pub fn mounted(uri: &str) -> Option<String> {
     claim(uri).map(|(_, path)| format!("/mnt/model/{path}"))
 }
 
 /// Claim and path of `pvc://CLAIM/PATH`.
-fn claim(uri: &Uri) -> Option<(&str, &str)> {
-    let place = accept::locate(uri.as_str())?;
+fn claim(uri: &str) -> Option<(&str, &str)> {
+    let place = accept::locate(uri)?;
     (place.scheme == "pvc").then_some((place.authority, place.path))
 }
 
-fn volumes(plan: &Plan, model: Option<&Model>) -> Vec<Volume> {
+/// Models of one service have the same.
+fn credentials<'s>(models: &[ModelSource<'s>]) -> Option<&'s Credentials> {
+    models.first()?.credentials
+}
+
+fn volumes(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<Volume> {
     let named = |name: &str| Volume { name: name.to_owned(), ..Volume::default() };
     let config = |name: &str, config_map: String| Volume {
         config_map: Some(ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() }),
@@ -139,21 +145,21 @@ fn volumes(plan: &Plan, model: Option<&Model>) -> Vec<Volume> {
     let manifest = naming::revision_object(&plan.service.name_any(), &plan.newest.name);
     let mut volumes =
         vec![config("manifest", manifest), config("ca", config_map::CA.to_owned()), scratch("tmp"), scratch("cache")];
-    if let Some(credentials) = model.and_then(|model| model.credentials.as_ref()) {
+    if let Some(credentials) = credentials(models) {
         let source = SecretVolumeSource {
             secret_name: Some(credentials.secret_name.to_string()),
             ..SecretVolumeSource::default()
         };
         volumes.push(Volume { secret: Some(source), ..named("credentials") });
     }
-    if let Some((claim, _)) = model.and_then(|model| claim(&model.uri)) {
+    if let Some((claim, _)) = models.first().and_then(|model| claim(model.uri)) {
         let source = PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: Some(true) };
         volumes.push(Volume { persistent_volume_claim: Some(source), ..named("model") });
     }
     volumes
 }
 
-fn mounts(model: Option<&Model>) -> Vec<VolumeMount> {
+fn mounts(models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
@@ -166,10 +172,10 @@ fn mounts(model: Option<&Model>) -> Vec<VolumeMount> {
         mount("tmp", "/tmp", false),
         mount("cache", "/var/cache/millrace", false),
     ];
-    if model.is_some_and(|model| model.credentials.is_some()) {
+    if credentials(models).is_some() {
         mounts.push(mount("credentials", "/etc/millrace-credentials", true));
     }
-    if model.is_some_and(|model| claim(&model.uri).is_some()) {
+    if models.first().is_some_and(|model| claim(model.uri).is_some()) {
         mounts.push(mount("model", "/mnt/model", true));
     }
     mounts

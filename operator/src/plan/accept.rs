@@ -1,11 +1,12 @@
 //! Whether a spec can run here as it is written: the checks that need no pool.
 
+use super::models::{ModelSource, models};
 use super::tenancy::list;
 use super::{Problem, support};
 use crate::config::Settings;
 use millrace_crds::conditions::{ACCEPTED, reason};
 use millrace_crds::store::Store;
-use millrace_crds::{Duration, InferenceServiceSpec, Model, ModelVariant, Uri};
+use millrace_crds::{Duration, InferenceServiceSpec, Model, ModelVariant, Uri, graph_order};
 
 /// A uri in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +39,10 @@ pub fn unacceptable(spec: &InferenceServiceSpec, settings: &Settings) -> Vec<Pro
             format!("this release doesn't act on {}: remove what you don't need", list(&refused)),
         ));
     }
+    let models = models(spec.model.as_ref(), &spec.models);
+    problems.extend(models.iter().filter_map(|model| store_of(model.uri, settings).err()));
+    problems.extend(unfit_together(&models));
     if let Some(model) = &spec.model {
-        problems.extend(store_of(model.uri.as_str(), settings).err());
         let misplaced = |variant| elsewhere(variant, model).or_else(|| store_of(variant.uri.as_str(), settings).err());
         problems.extend(model.variants.iter().filter_map(misplaced));
     }
@@ -57,6 +60,24 @@ fn elsewhere(variant: &ModelVariant, model: &Model) -> Option<Problem> {
         );
         Problem::new(ACCEPTED, reason::INVALID, message)
     })
+}
+
+/// What several models can't have in one pod yet.
+fn unfit_together(models: &[ModelSource<'_>]) -> Option<Problem> {
+    let [first, others @ ..] = models else { return None };
+    let not_yet = |message: String| Some(Problem::new(ACCEPTED, reason::NOT_SUPPORTED, message));
+    if others.is_empty() {
+        return None;
+    }
+    if let Some(model) = models.iter().find(|model| locate(model.uri).is_some_and(|place| place.scheme == "pvc")) {
+        return not_yet(format!("{} is on a volume: several models are read from s3 and https alone", model.called()));
+    }
+    let other = others.iter().find(|model| model.credentials != first.credentials)?;
+    not_yet(format!(
+        "{} and {} have different credentials: models of one service have the same",
+        first.called(),
+        other.called()
+    ))
 }
 
 /// The store that a uri names; `None` for a volume in the cluster.
@@ -103,8 +124,13 @@ fn contradictions(spec: &InferenceServiceSpec) -> Vec<Problem> {
             scaling.max_replicas, scaling.min_replicas
         ));
     }
-    if spec.model.is_none() && spec.models.is_empty() {
-        messages.push("give model".to_owned());
+    if spec.model.is_some() != spec.models.is_empty() {
+        messages.push("give model (one) or models (several)".to_owned());
+    }
+    if spec.models.is_empty() != spec.pipeline.steps.is_empty() {
+        messages.push("models and pipeline.steps go together".to_owned());
+    } else if !spec.models.is_empty() {
+        messages.extend(graph_order(&spec.pipeline.steps).err().map(|error| format!("pipeline.steps: {error}")));
     }
     let mut spans: Vec<(&str, &Duration)> = vec![
         ("scaling.idleAfter", &scaling.idle_after),

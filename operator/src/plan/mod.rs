@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod last_good;
+pub mod models;
 pub mod place;
 pub mod revision;
 pub mod scaling;
@@ -187,8 +188,14 @@ fn shown(service: &InferenceService) -> Vec<(String, i64)> {
 }
 
 fn stores(service: &InferenceService, settings: &Settings) -> Vec<Store> {
-    let uri = service.spec.model.iter().map(|model| model.uri.as_str());
-    uri.filter_map(|uri| accept::store_of(uri, settings).ok().flatten()).collect()
+    let models = models::models(service.spec.model.as_ref(), &service.spec.models);
+    let mut stores: Vec<Store> = Vec::new();
+    for store in models.iter().filter_map(|model| accept::store_of(model.uri, settings).ok().flatten()) {
+        if !stores.contains(&store) {
+            stores.push(store);
+        }
+    }
+    stores
 }
 
 fn isolation<'r>(tenant: &Tenant, active: impl Iterator<Item = &'r Revision>, newest: &[Store]) -> Option<Isolation> {

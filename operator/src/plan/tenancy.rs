@@ -1,11 +1,12 @@
 //! Which tenant a namespace belongs to, and what that tenant allows.
 
+use super::models::models;
 use super::{Problem, support};
 use crate::config::Settings;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, ResourceExt};
 use millrace_crds::conditions::{ACCEPTED, reason};
-use millrace_crds::{Authentication, InferenceServiceSpec, Priority, Tenant, Uri};
+use millrace_crds::{Authentication, InferenceServiceSpec, Priority, Tenant};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -88,20 +89,19 @@ fn forbids(message: String) -> Problem {
 pub fn forbidden_model(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Problem> {
     let policy = &tenant.spec.policy;
     let mut problems = Vec::new();
-    if let Some(model) = &spec.model {
-        if model.sha256.is_none() && model.files.is_empty() && !policy.allow_unpinned {
-            problems.push(forbids(
-                "the model has no sha256: give its digest, or ask the platform for policy.allowUnpinned".to_owned(),
-            ));
-        }
-        let allowed = |uri: &Uri| policy.sources.iter().any(|source| below(source.as_str(), uri.as_str()));
-        let uris = std::iter::once(&model.uri).chain(model.variants.iter().map(|variant| &variant.uri));
-        for uri in uris.filter(|uri| !policy.sources.is_empty() && !allowed(uri)) {
-            problems.push(forbids(format!(
-                "{uri} is below none of the tenant's policy.sources: {}",
-                list(&policy.sources)
-            )));
-        }
+    let models = models(spec.model.as_ref(), &spec.models);
+    for model in models.iter().filter(|model| !model.pinned && !policy.allow_unpinned) {
+        problems.push(forbids(format!(
+            "{} has no sha256: give its digest, or ask the platform for policy.allowUnpinned",
+            model.called()
+        )));
+    }
+    let allowed = |uri: &str| policy.sources.iter().any(|source| below(source.as_str(), uri));
+    let variants = spec.model.iter().flat_map(|model| &model.variants).map(|variant| variant.uri.as_str());
+    let uris = models.iter().map(|model| model.uri).chain(variants);
+    for uri in uris.filter(|uri| !policy.sources.is_empty() && !allowed(uri)) {
+        problems
+            .push(forbids(format!("{uri} is below none of the tenant's policy.sources: {}", list(&policy.sources))));
     }
     problems
 }

@@ -53,6 +53,45 @@ fn refusals() {
     assert_eq!(refusal(json!({})), None);
 }
 
+/// A service of two models, with changes to the second one and to the graph.
+fn several(second: &serde_json::Value, steps: &[(&str, &[&str])]) -> serde_json::Value {
+    let digest = "0".repeat(64);
+    let first =
+        json!({"name": "a", "uri": "s3://models/a.onnx", "sha256": digest, "credentials": {"secretName": "models"}});
+    let mut other =
+        json!({"name": "b", "uri": "s3://models/b.onnx", "sha256": digest, "credentials": {"secretName": "models"}});
+    for (key, value) in second.as_object().unwrap() {
+        other[key] = value.clone();
+    }
+    let step = |(name, from): &(&str, &[&str])| json!({"name": name, "from": from, "infer": {"model": name}});
+    let steps: Vec<_> = steps.iter().map(step).collect();
+    json!({"model": null, "models": [first, other], "pipeline": {"postprocess": null, "steps": steps}})
+}
+
+#[test]
+fn several_models() {
+    type Steps<'s> = &'s [(&'s str, &'s [&'s str])];
+    let chain: Steps<'_> = &[("b", &["a"]), ("a", &[])];
+    let circle: Steps<'_> = &[("b", &["b"]), ("a", &[])];
+    let loose: Steps<'_> = &[("b", &[]), ("a", &[])];
+    let none: Steps<'_> = &[];
+    let planned = plan_of(several(&json!({}), chain));
+    assert_eq!(planned.inputs.stores.len(), 1, "one store for both");
+    for (second, steps, expected, says) in [
+        (json!({"sha256": null}), chain, reason::FORBIDDEN_BY_POLICY, "the model b has no sha256"),
+        (json!({"uri": "s3://elsewhere/b.onnx"}), chain, reason::UNKNOWN_STORE, "no s3 store elsewhere"),
+        (json!({"uri": "pvc://claim/b.onnx"}), chain, reason::NOT_SUPPORTED, "the model b is on a volume"),
+        (json!({"credentials": {"secretName": "x"}}), chain, reason::NOT_SUPPORTED, "different credentials"),
+        (json!({}), circle, reason::INVALID, "in a circle: b"),
+        (json!({}), loose, reason::INVALID, "no step takes b, a"),
+        (json!({}), none, reason::INVALID, "models and pipeline.steps go together"),
+    ] {
+        let (reason, message) = refusal(several(&second, steps)).unwrap_or_else(|| panic!("{second} was planned"));
+        assert_eq!(reason, expected, "{second}: {message}");
+        assert!(message.contains(says), "{second}: {message:?} doesn't say {says:?}");
+    }
+}
+
 #[test]
 fn a_namespace_without_tenant_is_refused_unless_there_is_a_default() {
     let mut seen = observed(service(json!({})));

@@ -3,6 +3,7 @@
 use super::cause::{self, Cause, bounded};
 use super::{Context, Counts, Outcome};
 use crate::config::Enforced;
+use crate::plan::models::models;
 use crate::plan::tenancy::list;
 use crate::plan::{Plan, Problem, Refusal};
 use crate::scale::Engines;
@@ -148,7 +149,7 @@ fn verified(plan: &Plan, new: &InferenceServiceStatus, cause: Option<&Cause>) ->
     const OF_MODEL: [&str; 4] =
         [reason::DIGEST_MISMATCH, reason::FETCH_FAILED, reason::MODEL_INVALID, reason::UNKNOWN_STORE];
     let failed = cause.filter(|cause| cause.revision == newest && OF_MODEL.contains(&cause.reason));
-    let pinned = plan.inputs.model.as_ref().is_some_and(|model| model.sha256.is_some() || !model.files.is_empty());
+    let pinned = models(plan.inputs.model.as_ref(), &plan.inputs.models).iter().all(|model| model.pinned);
     if let Some(cause) = failed {
         return condition(MODEL_VERIFIED, False, cause.reason, cause.message.clone());
     }

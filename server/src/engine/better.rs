@@ -3,9 +3,12 @@
 use super::{Engine, EngineError};
 use crate::protocol::tensor::{Signature, Tensor};
 use millrace_crds::report::EngineBuild;
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How the build of a better engine fares, for report and metrics.
@@ -66,6 +69,10 @@ impl Meanwhile {
 impl Engine for Meanwhile {
     fn signature(&self) -> &Signature {
         self.engine.signature()
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.engine.metadata()
     }
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {

@@ -81,7 +81,7 @@ impl Told {
     }
 }
 
-/// Input `x` and output `y`, FP32 `[-1, 2]`; a first element of [`Told`] makes it fail.
+/// Input `x` and output `y`, FP32 of one shape, `[-1, 2]` unless it is told another; a first element of [`Told`] makes it fail.
 pub struct FakeEngine {
     signature: Signature,
     answers: usize,
@@ -102,6 +102,14 @@ impl FakeEngine {
             takes: Duration::ZERO,
             broken: false,
         }
+    }
+
+    /// Gives input and output another shape.
+    #[must_use]
+    pub fn shaped(mut self, shape: &[i64]) -> Self {
+        let tensors = self.signature.inputs.iter_mut().chain(&mut self.signature.outputs);
+        tensors.for_each(|spec| spec.shape = shape.to_vec());
+        self
     }
 
     /// Makes each run take so long.

@@ -7,6 +7,7 @@ pub mod replaceable;
 
 use crate::protocol::tensor::{Signature, Tensor};
 use replaceable::Spare;
+use std::collections::BTreeMap;
 
 /// A failure inside the engine. Its text goes to the log only.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,11 @@ pub struct EngineError(pub String);
 pub trait Engine: Send {
     /// Inputs and outputs.
     fn signature(&self) -> &Signature;
+
+    /// What the model says of itself beside that, by key.
+    fn metadata(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Runs a batch. Most models answer once; one that makes its output piece by piece calls `answer` for each piece.
     ///

@@ -7,6 +7,7 @@ use crate::{
     protocol::tensor::{Signature, Tensor},
 };
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -142,6 +143,10 @@ impl Replaceable {
 impl Engine for Replaceable {
     fn signature(&self) -> &Signature {
         &self.spare.signature
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.engine.as_ref().map(|engine| engine.metadata()).unwrap_or_default()
     }
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {

@@ -91,7 +91,7 @@ pub async fn measure(
     let (answers, latency) = one_by_one(&replica, &items, half).await?;
     let throughput = best(&replica, &items, half, queue).await?;
     let memory_bytes = resident().zip(before).map(|(now, before)| now.saturating_sub(before));
-    replica.workers.stop();
+    replica.stop();
     Ok(Measured { sha256: fetched.digest.clone(), file_bytes, memory_bytes, latency, throughput, answers })
 }
 
@@ -100,8 +100,8 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Waits for the engines that are to serve, where others serve while they are built.
 async fn settled(replica: &Replica) -> Result<(), StartError> {
-    while let Some(build) = &replica.build {
-        match build.get() {
+    while let Some(build) = replica.report().engine_build {
+        match build {
             EngineBuild::Building => tokio::time::sleep(LOOK).await,
             EngineBuild::Built => break,
             EngineBuild::Failed => {

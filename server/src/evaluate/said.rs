@@ -44,6 +44,10 @@ impl Said {
             Value::List(_) => return Err("it holds several items: give one item for each input".to_owned()),
             Value::Boxes(found) => Self::Boxes(found),
             Value::Segments(stretches) => Self::Segments(stretches),
+            Value::Text(text) => Self::Class(text.text),
+            Value::Detection(_) | Value::Regions(_) | Value::Region(_) | Value::Object(_) => {
+                return Err("it is an answer of several models, and variants are of one".to_owned());
+            }
         })
     }
 

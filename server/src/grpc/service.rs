@@ -180,7 +180,7 @@ impl GrpcInferenceService for Grpc {
         Ok(Response::new(proto::ModelMetadataResponse {
             name: request.name,
             versions: vec![facts.version.clone()],
-            platform: models::PLATFORM.to_owned(),
+            platform: facts.platform.to_owned(),
             inputs: facts.signature.inputs.iter().map(tensor).collect(),
             outputs: facts.signature.outputs.iter().map(tensor).collect(),
         }))
@@ -235,7 +235,7 @@ impl GrpcInferenceService for Grpc {
         let output = |(name, data_type, dims)| proto::ModelOutput { name, data_type, dims };
         let config = proto::ModelConfig {
             name: request.name,
-            platform: models::PLATFORM.to_owned(),
+            platform: facts.platform.to_owned(),
             backend: models::BACKEND.to_owned(),
             max_batch_size: i32::try_from(models::max_batch(facts)).unwrap_or(i32::MAX),
             input: facts.signature.inputs.iter().map(dims).map(input).collect(),

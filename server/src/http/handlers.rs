@@ -128,7 +128,7 @@ fn look_up(replica: &Replica, route: Route<'_>) -> Result<Whole, Error> {
         }
         Route::Metrics => typed(
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
-            replica.metrics.render(replica.workers.depth(), replica.door.in_flight()).into_bytes(),
+            replica.metrics.render(replica.depth(), replica.door.in_flight()).into_bytes(),
         ),
         Route::Report => {
             json(&serde_json::to_value(replica.report()).map_err(|_| Error::new(Kind::Engine, "no report"))?)
@@ -260,7 +260,7 @@ where
 {
     let (body, permit) = receive(replica, headers, body).await?;
     let json = is_json(headers);
-    if replica.pipeline.reads_json(json) {
+    if replica.reads_json(json) {
         json_depth::check(&body, replica.facts.limits.lowered(headers).json_depth)?;
     }
     let until = replica.deadline(arrival, deadline::asked(headers));

@@ -10,7 +10,7 @@ use crate::{
     replica::Facts,
 };
 
-/// The platform's name, as clients of the protocol know it.
+/// The platform's name of a model, as clients of the protocol know it.
 pub const PLATFORM: &str = "onnxruntime_onnx";
 /// The engine's name.
 pub const BACKEND: &str = "onnxruntime";
@@ -29,7 +29,7 @@ pub fn metadata<'a>(facts: &'a Facts, name: &'a str) -> ModelMetadata<'a> {
     ModelMetadata {
         name,
         versions: [&facts.version],
-        platform: PLATFORM,
+        platform: facts.platform,
         inputs: facts.signature.inputs.iter().map(tensor_metadata).collect(),
         outputs: facts.signature.outputs.iter().map(tensor_metadata).collect(),
     }
@@ -56,7 +56,7 @@ pub fn dims(facts: &Facts, spec: &TensorSpec) -> Vec<i64> {
 pub fn config<'a>(facts: &'a Facts, name: &'a str) -> ModelConfig<'a> {
     ModelConfig {
         name,
-        platform: PLATFORM,
+        platform: facts.platform,
         backend: BACKEND,
         max_batch_size: max_batch(facts),
         input: facts.signature.inputs.iter().map(|spec| tensor_config(facts, spec)).collect(),

@@ -21,6 +21,7 @@ use crate::{
 };
 use files::Files;
 use millrace_crds::{Credentials, Model, ModelFile, NamedModel, Sha256, Uri, conditions::reason, manifest::Manifest};
+use sha2::{Digest as _, Sha256 as Digest256};
 use source::Source;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,38 @@ pub async fn obtain(manifest: &Manifest, options: &ModelOptions, variant: Option
         Some(name) => variant::obtain(model, variant::find(model, name)?, options).await,
         None => obtain_one(model.into(), options.model_file.as_deref(), options).await,
     }
+}
+
+/// Gets each of several models: from its store, or from a folder that holds them by their names, `NAME.onnx` or `NAME/`.
+///
+/// # Errors
+/// Why one can't be had, with its name.
+pub async fn obtain_each(models: &[NamedModel], options: &ModelOptions) -> Result<Vec<Fetched>, StartError> {
+    let mut fetched = Vec::with_capacity(models.len());
+    for model in models {
+        let mounted = options.model_file.as_ref().map(|folder| {
+            if model.files.is_empty() {
+                folder.join(format!("{}.onnx", model.name))
+            } else {
+                folder.join(model.name.as_str())
+            }
+        });
+        let one = obtain_one(model.into(), mounted.as_deref(), options).await;
+        fetched.push(
+            one.map_err(|error| StartError { message: format!("model {}: {}", model.name, error.message), ..error })?,
+        );
+    }
+    Ok(fetched)
+}
+
+/// One digest for several models: of their names and digests.
+#[must_use]
+pub fn together<'a>(models: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hasher = Digest256::new();
+    for (name, digest) in models {
+        hasher.update(format!("{name}\0{digest}\n"));
+    }
+    verify::hex(&hasher.finalize())
 }
 
 /// Gets one model; `mounted` is where it lies already, if it does.

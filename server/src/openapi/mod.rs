@@ -13,12 +13,12 @@ use crate::{
         Failure, IndexedModel, Live, ModelConfig, ModelMetadata, ModelReady, Models, Ready, ServerMetadata, Statistics,
     },
     protocol::embeddings,
-    replica::Replica,
+    replica::{Replica, Served},
 };
 use document::{Answer, Components, Info, Operation, Parameter, PathItem, RequestBody, Server};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
@@ -138,8 +138,18 @@ impl Writer<'_> {
 
     /// What only a pipeline gives.
     fn raw(&mut self) {
-        let pipeline = &self.replica.pipeline;
         let kinds: Vec<Kind> = INFERENCE.into_iter().chain([Kind::Unprocessable]).collect();
+        let pipeline = match &self.replica.served {
+            Served::Model(pipeline) => Arc::clone(pipeline),
+            Served::Graph(graph) => {
+                // What its last step makes, of whatever its models found.
+                let mut operation =
+                    self.operation("process", "Runs the graph on raw input", json_schema!(true).into(), &fails(&kinds));
+                operation.request_body =
+                    Some(RequestBody { required: true, content: graph.forms(&mut self.generator) });
+                return self.post("/process", operation);
+            }
+        };
         if pipeline.takes_raw() {
             let (forms, answer) = (pipeline.forms(&mut self.generator), pipeline.answers(&mut self.generator));
             let mut operation =

@@ -80,7 +80,7 @@ impl NonMaxStep {
         let classes = if scores.is_some() { widths.1 } else { widths.0.map(|width| width - before) };
         let labels = spec.labels.as_ref();
         let labels = labels
-            .map(|labels| Classes::check(labels, classes.and_then(|n| i64::try_from(n).ok()), target.files))
+            .map(|labels| Classes::check(labels, classes.and_then(|n| i64::try_from(n).ok()), target))
             .transpose()?;
         Ok(Self {
             iou: spec.iou,

@@ -17,7 +17,12 @@ fn step(spec: &str, shapes: &[&[i64]]) -> Result<NonMaxStep, String> {
         &serde_json::from_str(spec).unwrap(),
         0,
         scores,
-        &Target { signature: &signature, max_rows: 1, files: &crate::model::files::Files::default() },
+        &Target {
+            signature: &signature,
+            max_rows: 1,
+            files: &crate::model::files::Files::default(),
+            metadata: &std::collections::BTreeMap::new(),
+        },
     )
 }
 

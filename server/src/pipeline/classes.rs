@@ -1,6 +1,6 @@
 //! Scores to named classes, and classes that aren't sure enough to their fall-backs.
 
-use super::{Class, value::Scores};
+use super::{Class, Target, value::Scores};
 use crate::model::files::Files;
 use millrace_crds as crds;
 use std::collections::{BTreeMap, HashMap};
@@ -16,10 +16,15 @@ impl Classes {
     ///
     /// # Errors
     /// A sentence: their number differs, or their file can't be had.
-    pub fn check(labels: &crds::Labels, width: Option<i64>, files: &Files) -> Result<Labels, String> {
-        let names = match &labels.file {
-            Some(file) => lines(file.as_str(), files).map_err(|error| format!("postprocess: labels.file: {error}"))?,
-            None => labels.values.iter().map(ToString::to_string).collect(),
+    pub fn check(labels: &crds::Labels, width: Option<i64>, target: &Target<'_>) -> Result<Labels, String> {
+        let names = match (&labels.file, &labels.metadata) {
+            (Some(file), _) => {
+                lines(file.as_str(), target.files).map_err(|error| format!("postprocess: labels.file: {error}"))?
+            }
+            (None, Some(key)) => {
+                entry(key.as_str(), target).map_err(|error| format!("postprocess: labels.metadata: {error}"))?
+            }
+            (None, None) => labels.values.iter().map(ToString::to_string).collect(),
         };
         let count = names.len();
         if let Some(width) = width.and_then(|width| usize::try_from(width).ok())
@@ -38,7 +43,35 @@ fn lines(file: &str, files: &Files) -> Result<Vec<String>, String> {
     if names.is_empty() { Err(format!("the file {file} holds no label")) } else { Ok(names) }
 }
 
+/// One name a line of what the model says of itself.
+fn entry(key: &str, target: &Target<'_>) -> Result<Vec<String>, String> {
+    let text = target.metadata.get(key).ok_or_else(|| {
+        let keys: Vec<&str> = target.metadata.keys().map(String::as_str).collect();
+        let has = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+        format!("the model's metadata has no {key:?}; it has {has}")
+    })?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 impl Labels {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|own| own == name)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The name of a class. A model with a free last dimension may have more scores than labels: then the number is the name.
     #[must_use]
     pub fn name(&self, at: usize) -> String {

@@ -5,7 +5,7 @@ use super::{
     text::TextInput,
 };
 use crate::error::Error;
-use millrace_crds::PreprocessStep;
+use millrace_crds::{DecodeImage, PreprocessStep};
 
 /// Steps that fit the model.
 pub enum Input {
@@ -46,11 +46,22 @@ impl Input {
                 alone("audio", rest)?;
                 Self::Audio(AudioStep::compile(spec, target)?)
             }
-            PreprocessStep::Resize(_) | PreprocessStep::CentreCrop(_) | PreprocessStep::Normalize(_) => {
+            PreprocessStep::Resize(_)
+            | PreprocessStep::CentreCrop(_)
+            | PreprocessStep::Normalize(_)
+            | PreprocessStep::Pad(_) => {
                 return Err(format!("preprocess: {} takes an image; decodeImage comes before it", name(first)));
             }
         };
         Ok(Some(input))
+    }
+
+    /// Checks steps that begin with an image which `decode` made.
+    ///
+    /// # Errors
+    /// A sentence that names both sides.
+    pub fn compile_after(decode: &DecodeImage, steps: &[PreprocessStep], target: &Target<'_>) -> Result<Self, String> {
+        ImageSteps::compile(decode, steps, target).map(Self::Image)
     }
 
     /// A raw input to what the model is run on.
@@ -93,6 +104,7 @@ pub fn name(step: &PreprocessStep) -> &'static str {
         PreprocessStep::Resize(_) => "resize",
         PreprocessStep::CentreCrop(_) => "centreCrop",
         PreprocessStep::Normalize(_) => "normalize",
+        PreprocessStep::Pad(_) => "pad",
         PreprocessStep::Tokenize(_) => "tokenize",
         PreprocessStep::Records(_) => "records",
         PreprocessStep::Audio(_) => "audio",

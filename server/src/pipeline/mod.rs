@@ -4,17 +4,21 @@ pub mod audio;
 pub mod boxes;
 pub mod bytes;
 pub mod classes;
+pub mod ctc;
 pub mod image;
 pub mod input;
 pub mod output;
 pub mod pool;
 pub mod records;
+pub mod rectangle;
+pub mod regions;
 pub mod run;
-mod schema;
+pub mod schema;
 pub mod scores;
 pub mod text;
 pub mod value;
 
+pub use output::Form;
 pub use run::{Batch, Note, Prepared, Raw, Row, Runs};
 pub use value::{Class, Series, Value};
 
@@ -23,9 +27,11 @@ use crate::{
     model::files::Files,
     protocol::tensor::{Signature, Tensor},
 };
+use image::Pixels;
 use input::Input;
-use millrace_crds::{self as crds, conditions::reason};
+use millrace_crds::{self as crds, DecodeImage, PostprocessStep, PreprocessStep, conditions::reason};
 use output::Output;
+use std::collections::BTreeMap;
 
 /// The model that steps must fit.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +42,8 @@ pub struct Target<'a> {
     pub max_rows: usize,
     /// The model's files, for steps that read one.
     pub files: &'a Files,
+    /// What the model says of itself beside that.
+    pub metadata: &'a BTreeMap<String, String>,
 }
 
 /// A pipeline that fits its model.
@@ -50,15 +58,27 @@ impl Pipeline {
     /// # Errors
     /// `PipelineMismatch`, naming both sides; or a step that this release doesn't have.
     pub fn compile(spec: &crds::Pipeline, target: &Target<'_>) -> Result<Self, StartError> {
-        let mismatch = |message: String| StartError::new(reason::PIPELINE_MISMATCH, message);
-        if !spec.steps.is_empty() {
-            return Err(mismatch("pipeline.steps is not supported yet: use preprocess and postprocess".to_owned()));
-        }
-        let input = Input::compile(&spec.preprocess, target).map_err(mismatch)?;
-        let output = Output::compile(&spec.postprocess, &input.as_ref().map(Input::start).unwrap_or_default(), target)
-            .map_err(mismatch)?;
+        Self::of(&spec.preprocess, &spec.postprocess, None, target)
+            .map_err(|message| StartError::new(reason::PIPELINE_MISMATCH, message))
+    }
+
+    /// Checks steps against the model. They begin with the request, or with an image that `image` decoded.
+    ///
+    /// # Errors
+    /// A sentence that names both sides.
+    pub fn of(
+        preprocess: &[PreprocessStep],
+        postprocess: &[PostprocessStep],
+        image: Option<&DecodeImage>,
+        target: &Target<'_>,
+    ) -> Result<Self, String> {
+        let input = match image {
+            Some(image) => Some(Input::compile_after(image, preprocess, target)?),
+            None => Input::compile(preprocess, target)?,
+        };
+        let output = Output::compile(postprocess, &input.as_ref().map(Input::start).unwrap_or_default(), target)?;
         if output.pools() && !matches!(input, Some(Input::Text(_))) {
-            return Err(mismatch("postprocess: meanPool needs the tokens of tokenize in preprocess".to_owned()));
+            return Err("postprocess: meanPool needs the tokens of tokenize in preprocess".to_owned());
         }
         Ok(Self { input, output })
     }
@@ -104,6 +124,29 @@ impl Pipeline {
                 Err(Error::new(Kind::Unsupported, "this service has no preprocess step: send tensors to /v2/models"))
             }
         }
+    }
+
+    /// An image to what the model is run on.
+    ///
+    /// # Errors
+    /// An image that the pipeline can't process, or input steps for something else.
+    pub fn prepare_pixels(&self, pixels: &Pixels) -> Result<Prepared, Error> {
+        match &self.input {
+            Some(Input::Image(steps)) => steps.prepare_pixels(pixels),
+            _ => Err(Error::new(Kind::Unsupported, "this model takes no image")),
+        }
+    }
+
+    /// What an answer is, and the fields of its JSON object, if it is one.
+    #[must_use]
+    pub fn gives(&self) -> (Form, &'static [&'static str]) {
+        self.output.gives()
+    }
+
+    /// Whether a class of this name can be the answer, as far as is known.
+    #[must_use]
+    pub fn may_give(&self, label: &str) -> bool {
+        self.output.may_give(label)
     }
 
     /// Output tensors of a run to the values of its rows, each with the item of the request that it belongs to.

@@ -5,11 +5,13 @@ use super::{
     audio::speech::SpeechStep,
     boxes::NonMaxStep,
     classes::{Classes, Labels, ThresholdStep},
-    pool, scores,
+    ctc::CtcStep,
+    pool,
+    regions::RegionsStep,
+    scores,
 };
 use crate::{
     error::{Error, Kind},
-    model::files::Files,
     protocol::{
         data::Data,
         tensor::{Signature, Tensor, TensorSpec},
@@ -29,6 +31,12 @@ pub enum Form {
     Number,
     /// Boxes in an image.
     Boxes,
+    /// Regions of an image.
+    Regions,
+    /// A text.
+    Text,
+    /// Parts of other forms.
+    Object,
     /// A score for each frame.
     Series,
     /// Stretches of audio.
@@ -51,9 +59,19 @@ impl fmt::Display for Form {
             Self::Classes => "classes",
             Self::Number => "a number",
             Self::Boxes => "boxes",
+            Self::Regions => "regions",
+            Self::Text => "a text",
+            Self::Object => "an object",
             Self::Series => "a series of frames",
             Self::Segments => "segments",
         })
+    }
+}
+
+impl Form {
+    /// Whether it is made of several vectors.
+    fn is_of_several(self) -> bool {
+        matches!(self, Self::Boxes | Self::Regions | Self::Text)
     }
 }
 
@@ -68,6 +86,8 @@ pub(super) enum Step {
     Threshold(ThresholdStep),
     Regression(Option<String>),
     NonMax(NonMaxStep),
+    Regions(RegionsStep),
+    Ctc(CtcStep),
     Speech(SpeechStep),
     Scores(Labels),
     Name(Labels),
@@ -87,7 +107,6 @@ struct Checked<'a> {
     signature: &'a Signature,
     start: &'a Start,
     first: bool,
-    files: &'a Files,
     tensor: Option<usize>,
     pooled: bool,
     form: Form,
@@ -100,16 +119,8 @@ impl Output {
     /// A sentence that names both sides.
     pub fn compile(steps: &[PostprocessStep], start: &Start, target: &Target<'_>) -> Result<Self, String> {
         let form = if start.series { Form::Series } else { Form::Vector };
-        let mut checked = Checked {
-            target,
-            signature: target.signature,
-            files: target.files,
-            start,
-            first: true,
-            tensor: None,
-            pooled: false,
-            form,
-        };
+        let mut checked =
+            Checked { target, signature: target.signature, start, first: true, tensor: None, pooled: false, form };
         let steps: Result<Vec<Step>, String> = steps
             .iter()
             .map(|step| {
@@ -136,6 +147,30 @@ impl Output {
         self.form == Form::Vector && !self.steps.is_empty()
     }
 
+    /// What the answer is, and the fields of its JSON object, if it is one.
+    #[must_use]
+    pub fn gives(&self) -> (Form, &'static [&'static str]) {
+        let fields: &[&str] = match self.form {
+            Form::Boxes => &["label", "score", "box"],
+            Form::Regions => &["score", "box"],
+            Form::Text => &["text", "score"],
+            Form::Number => &["value"],
+            Form::Classes if self.steps.iter().any(|step| matches!(step, Step::Argmax(_))) => &["label", "score"],
+            Form::Classes if self.steps.iter().any(|step| matches!(step, Step::Name(_))) => &["label"],
+            _ => &[],
+        };
+        (self.form, fields)
+    }
+
+    /// Whether a class of this name can be the answer, as far as is known.
+    #[must_use]
+    pub fn may_give(&self, label: &str) -> bool {
+        match self.steps.last() {
+            Some(Step::Argmax(labels)) => labels.has(label),
+            _ => true,
+        }
+    }
+
     /// The value of row `at` of `rows`.
     ///
     /// # Errors
@@ -145,11 +180,27 @@ impl Output {
             let tensor = outputs.get(tensor).ok_or_else(unfit)?;
             scores::floats(&row(tensor, at, rows.len())?).ok_or_else(unfit)
         };
+        let geometry = match rows.get(at).map(|row| &row.note) {
+            Some(Note::Image(geometry)) => Some(geometry),
+            _ => None,
+        };
+        // Two sizes after the batch: those of a map, or of a line's steps and classes.
+        let sizes = || match outputs.get(self.tensor)?.shape[..] {
+            [.., rows, columns] => Some((rows, columns)),
+            _ => None,
+        };
+        if let [Step::Regions(step)] = self.steps.as_slice() {
+            let (height, width) = sizes().ok_or_else(unfit)?;
+            return step
+                .regions(&numbers(self.tensor)?, (width, height), geometry)
+                .map(Value::Regions)
+                .ok_or_else(unfit);
+        }
+        if let [Step::Ctc(step)] = self.steps.as_slice() {
+            let (_, classes) = sizes().ok_or_else(unfit)?;
+            return step.text(&numbers(self.tensor)?, classes).map(Value::Text).ok_or_else(unfit);
+        }
         if let [Step::NonMax(step)] = self.steps.as_slice() {
-            let geometry = match rows.get(at).map(|row| &row.note) {
-                Some(Note::Image(geometry)) => Some(geometry),
-                _ => None,
-            };
             let separate = step.scores().map(numbers).transpose()?;
             return step
                 .detections(&numbers(self.tensor)?, separate.as_deref(), geometry)
@@ -183,6 +234,11 @@ impl Output {
     pub fn finish_series(&self, series: Series) -> Result<Value, Error> {
         self.steps.iter().try_fold(Value::Series(series), |value, step| step.apply(value))
     }
+}
+
+/// What a step takes, and what the model gives instead.
+fn unlike(step: &str, takes: &str, spec: &TensorSpec) -> String {
+    format!("postprocess: {step} takes {takes}; the model gives {}", Signature::describe(std::slice::from_ref(spec)))
 }
 
 /// The model broke its promise.
@@ -243,7 +299,7 @@ impl Step {
     }
 }
 
-impl Checked<'_> {
+impl<'a> Checked<'a> {
     fn step(&mut self, step: &PostprocessStep) -> Result<Step, String> {
         use Form::{Classes as Named, Number, Vector};
         Ok(match step {
@@ -261,11 +317,11 @@ impl Checked<'_> {
             }
             PostprocessStep::Argmax(s) => {
                 let width = self.pass("argmax", Vector, Named, s.output.as_ref())?;
-                Step::Argmax(Classes::check(&s.labels, width, self.files)?)
+                Step::Argmax(Classes::check(&s.labels, width, self.target)?)
             }
             PostprocessStep::TopK(s) => {
                 let width = self.pass("topK", Vector, Named, s.output.as_ref())?;
-                Step::TopK(usize::try_from(s.k).unwrap_or(1), Classes::check(&s.labels, width, self.files)?)
+                Step::TopK(usize::try_from(s.k).unwrap_or(1), Classes::check(&s.labels, width, self.target)?)
             }
             PostprocessStep::Threshold(s) => {
                 self.pass("threshold", Named, Named, None)?;
@@ -282,16 +338,24 @@ impl Checked<'_> {
                 let found = self.find(s.output.as_ref().map(Token::as_str))?;
                 let spec = &self.signature.outputs[found];
                 if spec.shape.len() != 3 {
-                    return Err(format!(
-                        "postprocess: meanPool takes [batch, tokens, width]; the model gives {}",
-                        Signature::describe(std::slice::from_ref(spec))
-                    ));
+                    return Err(unlike("meanPool", "[batch, tokens, width]", spec));
                 }
                 self.tensor = Some(found);
                 self.pooled = true;
                 Step::MeanPool
             }
             PostprocessStep::LabelMap(s) => self.label_map(s)?,
+            PostprocessStep::Regions(s) => {
+                let spec = self.whole("regions", Form::Regions, s.output.as_ref())?;
+                Step::Regions(RegionsStep::compile(s, spec).map_err(|takes| unlike("regions", &takes, spec))?)
+            }
+            PostprocessStep::CtcDecode(s) => {
+                let spec = self.whole("ctcDecode", Form::Text, s.output.as_ref())?;
+                let [_, _, classes] = spec.shape[..] else {
+                    return Err(unlike("ctcDecode", "[batch, steps, classes]", spec));
+                };
+                Step::Ctc(CtcStep::compile(s, Some(classes), self.target)?)
+            }
             PostprocessStep::NonMaxSuppression(s) => {
                 if !self.first {
                     return Err(
@@ -318,10 +382,19 @@ impl Checked<'_> {
         if let (Some(at), None, true) = (at, self.tensor, alone) {
             self.tensor = Some(at);
             self.form = Form::Classes;
-            return Classes::check(&spec.labels, None, self.files).map(Step::Name);
+            return Classes::check(&spec.labels, None, self.target).map(Step::Name);
         }
         let width = self.pass("labelMap", Form::Vector, Form::Classes, spec.output.as_ref())?;
-        Classes::check(&spec.labels, width, self.files).map(Step::Scores)
+        Classes::check(&spec.labels, width, self.target).map(Step::Scores)
+    }
+
+    /// A step on all that an output holds of a row; no other comes before or after it. Gives that output.
+    fn whole(&mut self, step: &str, gives: Form, output: Option<&Token>) -> Result<&'a TensorSpec, String> {
+        if !self.first {
+            return Err(format!("postprocess: {step} takes the model's output; no step comes before it"));
+        }
+        self.pass(step, Form::Vector, gives, output)?;
+        Ok(&self.signature.outputs[self.tensor.unwrap_or(0)])
     }
 
     /// A step takes one form and gives another. The first step on numbers settles which output is meant; gives the last
@@ -341,7 +414,7 @@ impl Checked<'_> {
         // Vectors of tokens or boxes aren't one vector: how many there are is known from the input alone.
         let several = |spec: &TensorSpec| spec.shape.iter().skip(1).rev().skip(1).any(|&dim| dim < 0);
         if let Some(spec) =
-            self.spec().filter(|spec| takes == Form::Vector && gives != Form::Boxes && !self.pooled && several(spec))
+            self.spec().filter(|spec| takes == Form::Vector && !gives.is_of_several() && !self.pooled && several(spec))
         {
             return Err(format!(
                 "postprocess: {step} takes a vector; the model gives {}: begin with meanPool",

@@ -23,7 +23,7 @@ const SPEC: &str = r#"{
 fn compile(json: &str, signature: &Signature) -> Result<Pipeline, StartError> {
     Pipeline::compile(
         &serde_json::from_str(json).unwrap(),
-        &Target { signature, max_rows: 8, files: &Files::default() },
+        &Target { signature, max_rows: 8, files: &Files::default(), metadata: &std::collections::BTreeMap::new() },
     )
 }
 

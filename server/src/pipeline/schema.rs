@@ -5,21 +5,29 @@ use super::{
     input::Input,
     output::{Form, Output, Step},
     text,
-    value::{Detection, Segment, Series, number},
+    value::{Detection, Region, Segment, Series, Text, number},
 };
 use crate::openapi::{Content, Media};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
+/// Images that are decoded, by their media types.
+pub const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+
+/// Forms of raw bytes.
+#[must_use]
+pub fn bytes(types: &[&'static str]) -> Content {
+    types.iter().map(|kind| (*kind, Media::default())).collect()
+}
+
 impl Pipeline {
     /// The forms of a raw input by their media types.
     #[must_use]
     pub fn forms(&self, generator: &mut SchemaGenerator) -> Content {
-        let bytes = |types: &[&'static str]| types.iter().map(|kind| (*kind, Media::default())).collect();
         match &self.input {
             None => Content::new(),
             Some(Input::Bytes(_)) => bytes(&["application/octet-stream"]),
-            Some(Input::Image(_)) => bytes(&["image/jpeg", "image/png", "image/webp", "image/gif"]),
+            Some(Input::Image(_)) => bytes(&IMAGES),
             Some(Input::Audio(_)) => bytes(&["audio/wav", "audio/flac"]),
             Some(Input::Text(_)) => {
                 let texts = Media {
@@ -67,6 +75,8 @@ impl Output {
                 "required": ["value"],
                 "properties": {"value": number(generator), "unit": {"type": "string"}},
             }),
+            Some(Step::Regions(_)) => generator.subschema_for::<Vec<Region>>(),
+            Some(Step::Ctc(_)) => generator.subschema_for::<Text>(),
             Some(Step::NonMax(_)) => generator.subschema_for::<Vec<Detection>>(),
             Some(Step::Speech(_)) => generator.subschema_for::<Vec<Segment>>(),
             Some(Step::Scores(_)) => json_schema!({"type": "object", "additionalProperties": number(generator)}),

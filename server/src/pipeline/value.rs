@@ -1,5 +1,6 @@
 //! What output steps pass on, and what is answered in the end.
 
+use super::image::Quad;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
@@ -24,6 +25,16 @@ pub enum Value {
     },
     /// What was found in an image, best first.
     Boxes(Vec<Detection>),
+    /// One of them.
+    Detection(Detection),
+    /// Regions of an image, row by row.
+    Regions(Vec<Region>),
+    /// One of them.
+    Region(Region),
+    /// A text that was read.
+    Text(Text),
+    /// Parts of other values.
+    Object(Object),
     /// Scores of frames, in order.
     Series(Series),
     /// Stretches of audio, in order.
@@ -66,6 +77,73 @@ pub struct Detection {
     /// Left, top, right, bottom, in pixels of the image that was sent.
     #[serde(rename = "box")]
     pub corners: [f32; 4],
+}
+
+/// A region of an image.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Region {
+    /// How sure the model is, on average.
+    #[schemars(schema_with = "number")]
+    pub score: f32,
+    /// Its corners, with the clock from the upper left one: x and y, in pixels of the image that was sent.
+    #[serde(rename = "box")]
+    pub corners: Quad,
+}
+
+/// A text.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// How sure the model is of its letters, on average.
+    #[schemars(schema_with = "number")]
+    pub score: f32,
+}
+
+/// Parts of values by name: an object in JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object(pub Vec<(String, Part)>);
+
+/// A field of a value, or all of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Part {
+    /// A label or text.
+    Word(String),
+    /// A score.
+    Score(f32),
+    /// Left, top, right, bottom.
+    Sides([f32; 4]),
+    /// Corners.
+    Corners(Quad),
+    /// All of it.
+    Whole(Box<Value>),
+}
+
+impl Value {
+    /// A field of its JSON object.
+    #[must_use]
+    pub fn part(&self, field: &str) -> Option<Part> {
+        Some(match (self, field) {
+            (Self::Class(Class { label, .. }) | Self::Label { label }, "label") => Part::Word(label.clone()),
+            (Self::Detection(Detection { label, .. }), "label") => Part::Word(label.clone()),
+            (Self::Text(Text { text, .. }), "text") => Part::Word(text.clone()),
+            (Self::Class(Class { score, .. }) | Self::Detection(Detection { score, .. }), "score") => {
+                Part::Score(*score)
+            }
+            (Self::Region(Region { score, .. }) | Self::Text(Text { score, .. }), "score") => Part::Score(*score),
+            (Self::Number { value, .. }, "value") => Part::Score(*value),
+            (Self::Detection(Detection { corners, .. }), "box") => Part::Sides(*corners),
+            (Self::Region(Region { corners, .. }), "box") => Part::Corners(*corners),
+            _ => return None,
+        })
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, part)| (name, part)))
+    }
 }
 
 /// A score for each frame of audio.

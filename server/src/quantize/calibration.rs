@@ -79,7 +79,7 @@ pub async fn write(
     for item in items {
         measure::ask(&replica, item).await.map_err(|error| measure::refused(item, &error))?;
     }
-    replica.workers.stop();
+    replica.stop();
     Ok(())
 }
 

@@ -114,6 +114,13 @@ impl Serving {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    /// Posts bytes, without a server at hand: for tasks of their own.
+    pub async fn post_raw(address: SocketAddr, path: &str, body: Vec<u8>) -> (u16, String) {
+        let request = Request::post(format!("http://{address}{path}"));
+        let (status, _, body) = send(address, request, body.into()).await;
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
     pub async fn post_encoded(&self, path: &str, encoding: &str, body: Vec<u8>) -> (u16, String) {
         let request = Request::post(format!("http://{}{path}", self.address)).header("content-encoding", encoding);
         let (status, _, body) = send(self.address, request, body.into()).await;

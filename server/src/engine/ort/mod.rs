@@ -17,7 +17,7 @@ use graphs::Graphs;
 use millrace_crds::{ExecutionProvider, Precision, conditions::reason};
 pub use ort::environment::Environment;
 use ort::session::{RunOptions, Session, builder::SessionBuilder};
-use std::{borrow::Cow, path::Path, sync::OnceLock};
+use std::{borrow::Cow, collections::BTreeMap, path::Path, sync::OnceLock};
 use tensorrt::TensorRt;
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
@@ -128,6 +128,12 @@ fn signature(session: &Session) -> Result<Signature, StartError> {
 impl Engine for OrtEngine {
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let Ok(metadata) = self.session.metadata() else { return BTreeMap::new() };
+        let keys = metadata.custom_keys().unwrap_or_default();
+        keys.into_iter().filter_map(|key| Some((key.clone(), metadata.custom(&key)?))).collect()
     }
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {

@@ -28,7 +28,15 @@ const SILERO: &str = r#"{"sampleRate": 8000, "frame": 4, "context": 2, "rateInpu
 fn compile(step: &str, signature: &Signature) -> Result<AudioStep, String> {
     let spec: Spec = serde_json::from_str(&format!(r#"{{"preprocess": [{{"audio": {step}}}]}}"#)).unwrap();
     let [crds::PreprocessStep::Audio(spec)] = spec.preprocess.as_slice() else { panic!("{step}") };
-    AudioStep::compile(spec, &Target { signature, max_rows: 2, files: &crate::model::files::Files::default() })
+    AudioStep::compile(
+        spec,
+        &Target {
+            signature,
+            max_rows: 2,
+            files: &crate::model::files::Files::default(),
+            metadata: &std::collections::BTreeMap::new(),
+        },
+    )
 }
 
 fn wav(rate: u32, channels: u16, samples: &[i16]) -> Vec<u8> {

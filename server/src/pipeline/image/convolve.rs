@@ -25,6 +25,15 @@ pub enum Filter {
     Lanczos,
 }
 
+/// A filter, and what becomes of it where the image shrinks.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// The filter.
+    pub filter: Filter,
+    /// Its window grows as the image shrinks, so that nothing aliases: as PIL does. OpenCV's stays.
+    pub antialias: bool,
+}
+
 /// What one pixel of the result is made of, in one direction.
 #[derive(Debug)]
 struct Window {
@@ -35,15 +44,15 @@ struct Window {
 /// Resizes. A row that is resized across first is made when a row of the result needs it, and kept as long as another may:
 /// what is held beside source and result stays small, whatever the sides are.
 #[must_use]
-pub fn convolve(filter: Filter, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
+pub fn convolve(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
     match pixels.channels {
-        1 => by_channels::<1>(filter, pixels, (width, height)),
-        _ => by_channels::<3>(filter, pixels, (width, height)),
+        1 => by_channels::<1>(kernel, pixels, (width, height)),
+        _ => by_channels::<3>(kernel, pixels, (width, height)),
     }
 }
 
-fn by_channels<const C: usize>(filter: Filter, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
-    let (columns, rows) = (windows(filter, pixels.width, width), windows(filter, pixels.height, height));
+fn by_channels<const C: usize>(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
+    let (columns, rows) = (windows(kernel, pixels.width, width), windows(kernel, pixels.height, height));
     let mut resized = Pixels::filled(width, height, C, 0);
     let lines = resized.data.chunks_exact_mut(columns.len() * C);
     if down_first((pixels.width, pixels.height), (width, height)) {
@@ -107,13 +116,13 @@ fn rounded(sum: i32) -> u8 {
 /// A window for each pixel of a side that goes from a size to another. It never begins before the one ahead of it.
 // Places within an image are exact in 64-bit floats, and weights far below 32 bits.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn windows(filter: Filter, from: u32, to: u32) -> Vec<Window> {
+fn windows(kernel: Kernel, from: u32, to: u32) -> Vec<Window> {
     if from == to {
         return (0..wide(to)).map(|at| Window { start: at, weights: vec![1 << BITS] }).collect();
     }
     let scale = f64::from(from) / f64::from(to);
-    // The window grows as the image shrinks, so that nothing aliases.
-    let spread = scale.max(1.0);
+    let Kernel { filter, antialias } = kernel;
+    let spread = if antialias { scale.max(1.0) } else { 1.0 };
     let reach = filter.reach() * spread;
     let window = |at: u32| {
         let centre = (f64::from(at) + 0.5) * scale;
@@ -198,7 +207,7 @@ mod tests {
     fn weights_are_one_together() {
         for filter in FILTERS {
             for (from, to) in [(100, 7), (7, 100), (3, 2), (65_535, 1), (1, 9)] {
-                for window in windows(filter, from, to) {
+                for window in windows(Kernel { filter, antialias: true }, from, to) {
                     let off = window.weights.iter().sum::<i32>() - (1 << BITS);
                     let most = i32::try_from(window.weights.len()).unwrap();
                     assert!(off.abs() <= most, "{filter:?} {from} {to}: off by {off}");
@@ -214,7 +223,7 @@ mod tests {
                 let image = Pixels::filled(width, height, channels, value);
                 let resized = Pixels::filled(wide, high, channels, value);
                 for filter in FILTERS {
-                    prop_assert_eq!(&convolve(filter, &image, (wide, high)), &resized);
+                    prop_assert_eq!(&convolve(Kernel { filter, antialias: true }, &image, (wide, high)), &resized);
                 }
                 prop_assert_eq!(&nearest(&image, (wide, high)), &resized);
             }

