@@ -121,7 +121,7 @@ pub fn binary(input: &[u8]) -> bool {
 pub fn grpc(input: &[u8]) -> bool {
     let Ok(message) = ModelInferRequest::decode(input) else { return false };
     let Ok(read) = convert::request(message) else { return false };
-    let answer = convert::response("m", "1", None, &read.inputs);
+    let answer = convert::response("m".to_owned(), "1", None, read.inputs.clone());
     let inputs = answer.outputs.into_iter().map(|output| InferInputTensor {
         name: output.name,
         datatype: output.datatype,

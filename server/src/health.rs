@@ -18,9 +18,10 @@ pub type Slot = Arc<OnceLock<Arc<Replica>>>;
 /// Never.
 pub async fn answer<B>(slot: Slot, request: Request<B>) -> Result<Response<tonic::body::Body>, Infallible> {
     let (status, text) = match request.uri().path() {
-        "/livez" if slot.get().is_some_and(|replica| !replica.is_alive()) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "every engine broke, and no other can be made")
-        }
+        "/livez" if slot.get().is_some_and(|replica| !replica.is_alive()) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "every engine broke and no other can be made, or one hangs and holds connections",
+        ),
         "/livez" => (StatusCode::OK, "ok"),
         "/readyz" => match slot.get() {
             Some(replica) if replica.is_ready() => (StatusCode::OK, told(replica)),

@@ -4,8 +4,11 @@
 //! It knows no Kubernetes; all of its `unsafe` would be in `engine`, which needs none.
 
 pub mod admit;
+pub mod alarm;
+pub mod answers;
 pub mod batch;
 pub mod config;
+pub mod crew;
 pub mod engine;
 pub mod error;
 pub mod evaluate;

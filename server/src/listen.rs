@@ -1,8 +1,10 @@
 //! Connections: their bounds, TLS, and their end. HTTP and gRPC share a port and are told apart by content type.
 
 use crate::{
+    alarm::Alarm,
+    crew::Crew,
     error::Error,
-    grpc::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Grpc},
+    grpc::{self, proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Grpc, unary},
     http::handlers,
     replica::Replica,
     tls::Tls,
@@ -25,7 +27,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
 use tonic::{body::Body, codec::CompressionEncoding};
@@ -70,10 +72,11 @@ impl Wire {
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if grpc {
             let max = self.replica.facts.limits.lowered(request.headers()).bytes;
+            if unary::fits(&request) {
+                return Ok(unary::answer(&Grpc(self.replica), request, max).await);
+            }
             as_it_came(request.headers_mut());
-            // A message's frame around its tensors needs a little more than the tensors.
-            let limit = usize::try_from(max).unwrap_or(usize::MAX).saturating_add(64 << 10);
-            let answered = self.grpc.max_decoding_message_size(limit).oneshot(request).await;
+            let answered = self.grpc.max_decoding_message_size(grpc::message_limit(max)).oneshot(request).await;
             return answered.map(|response| too_large_is_exhausted(response, max));
         }
         Ok(handlers::handle(self.replica, request).await)
@@ -97,8 +100,7 @@ fn too_large_is_exhausted(mut response: Response<Body>, max: u64) -> Response<Bo
         |name: &str, text: &str| headers.get(name).is_some_and(|value| value.as_bytes().starts_with(text.as_bytes()));
     if says("grpc-status", "11") || says("grpc-message", "Error%20decompressing:%20size%20limit") {
         headers.insert("grpc-status", HeaderValue::from_static("8"));
-        let message = format!("the message is larger than the {max} bytes of access.maxRequestBytes");
-        if let Ok(message) = HeaderValue::from_str(&message) {
+        if let Ok(message) = HeaderValue::from_str(&grpc::too_large(max)) {
             headers.insert("grpc-message", message);
         }
     }
@@ -112,9 +114,15 @@ fn ambiguous() -> Response<Body> {
     response
 }
 
-/// Serves connections until `end` turns true; then no more come, those that are idle close, and those at work finish.
-pub async fn serve<S, F>(listener: TcpListener, tls: Option<Arc<Tls>>, end: watch::Receiver<bool>, answer: S)
-where
+/// Serves connections on the crew's threads until `end` turns true; then no more come, those that are idle close, and those
+/// at work finish.
+pub async fn serve<S, F>(
+    listener: TcpListener,
+    crew: Crew,
+    tls: Option<Arc<Tls>>,
+    end: watch::Receiver<bool>,
+    answer: S,
+) where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 {
@@ -126,8 +134,9 @@ where
             accepted = listener.accept() => accepted,
             _ = ending.wait_for(|end| *end) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        // It leaves this thread for good.
+        let stream = match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => stream,
             Err(error) => {
                 // Out of file descriptors, most likely: give others the time to close.
                 tracing::warn!(%error, "a connection can't be accepted");
@@ -138,8 +147,9 @@ where
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
         let _ = stream.set_nodelay(true);
         let (watcher, answer, tls) = (graceful.watcher(), answer.clone(), tls.clone());
-        tokio::spawn(async move {
+        crew.next().spawn(async move {
             let _place = place;
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
             match tls {
                 None => drive(stream, watcher, answer).await,
                 Some(tls) => {
@@ -166,7 +176,7 @@ where
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
+        .timer(Alarm::default())
         .header_read_timeout(Duration::from_secs(30))
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS);

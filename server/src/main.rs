@@ -44,9 +44,8 @@ fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a cryptography provider was installed already");
     }
-    // Two threads carry the wire: the cores are the engine's. Fewer threads are fewer memory arenas as well.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // This thread accepts connections and answers probes; those that carry the wire have runtimes of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(8)
         .thread_stack_size(1 << 20)
         .enable_all()

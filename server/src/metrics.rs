@@ -1,6 +1,9 @@
 //! Counters for Prometheus, for the protocol's statistics and for the scaler's report: written in one place, read in three.
 
-use crate::gpu::{Gpu, GpuMetrics};
+use crate::{
+    error::Error,
+    gpu::{Gpu, GpuMetrics},
+};
 use millrace_crds::report::{BatchReport, LATENCY_BOUNDS};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -136,6 +139,8 @@ pub struct Metrics {
     gpu: Option<GpuMetrics>,
     model: String,
     requests: Family<RequestLabels, Counter>,
+    /// The one of those that count nearly all: what is looked up for each request costs as much as the rest.
+    answered: Counter,
     rejected: Family<ReasonLabel, Counter>,
     duration: Histogram,
     /// Time in the queue.
@@ -163,7 +168,8 @@ impl Metrics {
     #[must_use]
     pub fn new(model: &str, digest: &str) -> Self {
         let mut registry = Registry::default();
-        let requests = Family::default();
+        let requests = Family::<RequestLabels, Counter>::default();
+        let answered = requests.get_or_create(&RequestLabels { model: model.to_owned(), code: 200 }).clone();
         let rejected = Family::default();
         let (duration, queue_duration, compute_duration) = (durations(), durations(), durations());
         let batch_size = sizes();
@@ -191,6 +197,7 @@ impl Metrics {
             gpu,
             model: model.to_owned(),
             requests,
+            answered,
             rejected,
             duration,
             queue_duration,
@@ -267,10 +274,11 @@ impl Metrics {
 
     /// A request that was answered.
     pub fn succeeded(&self, times: &Times) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut totals = self.totals_mut();
-        totals.last =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(0));
+        totals.last = now.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(0));
         totals.rows += times.rows as u64;
+        totals.completed += 1;
         totals.success.add(times.total);
         totals.queue.add(times.queue);
         totals.input.add(times.input);
@@ -278,18 +286,17 @@ impl Metrics {
         totals.output.add(times.output);
         drop(totals);
         self.duration.observe(times.total.as_secs_f64());
+        self.answered.inc();
     }
 
-    /// A request that failed.
-    pub fn failed(&self, took: Duration, reason: &'static str) {
-        self.rejected.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
-        self.totals_mut().fail.add(took);
-    }
-
-    /// A request ended with a status code (gRPC: its HTTP counterpart).
-    pub fn ended(&self, code: u16) {
-        self.requests.get_or_create(&RequestLabels { model: self.model.clone(), code: u32::from(code) }).inc();
-        self.totals_mut().completed += 1;
+    /// A request that failed, with a status code (gRPC: its HTTP counterpart).
+    pub fn failed(&self, took: Duration, error: &Error) {
+        self.rejected.get_or_create(&ReasonLabel { reason: error.reason().to_owned() }).inc();
+        let code = u32::from(error.status().as_u16());
+        self.requests.get_or_create(&RequestLabels { model: self.model.clone(), code }).inc();
+        let mut totals = self.totals_mut();
+        totals.completed += 1;
+        totals.fail.add(took);
     }
 
     /// Engine runs by size, for the scaler.

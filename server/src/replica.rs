@@ -4,6 +4,7 @@ pub use crate::unit::next_answer;
 
 use crate::{
     admit::Admission,
+    answers::{Answer, Answers},
     engine::replaceable::EngineState,
     error::{Error, Kind},
     graph::Graph,
@@ -18,7 +19,6 @@ use crate::{
     },
     queue::LANES,
     unit::{Turn, Unit, first_answer},
-    worker::{Answer, Answers},
 };
 use millrace_crds::{
     Priority,
@@ -235,7 +235,7 @@ impl Replica {
             });
             let _ = sender.send(answer);
         });
-        Ok(receiver)
+        Ok(Answers::Coming(receiver))
     }
 
     /// The first answer of a request.

@@ -4,17 +4,33 @@
 use crate::engine::{Engine, replaceable::Spare};
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+/// How long a seat's thread rests before it asks for its engine again.
+const ASK_AGAIN: Duration = Duration::from_micros(50);
+
+/// Who waits for a batch.
+#[derive(Debug)]
+pub enum Waiting<C> {
+    /// These, each for an answer that is sent.
+    Clients(Arc<[C]>),
+    /// The thread that runs it, which carries connections.
+    Caller,
+    /// Nobody: the engine looks at itself.
+    Nobody,
+}
+
 /// A seat; `C` are those who wait for a batch.
 pub struct Seat<C> {
     engine: Mutex<Box<dyn Engine>>,
-    work: Mutex<Option<(Instant, Arc<[C]>)>>,
+    work: Mutex<Option<(Instant, Waiting<C>)>>,
     left: AtomicBool,
+    /// Its thread waits for the engine.
+    wanted: AtomicBool,
     spare: Option<Spare>,
 }
 
@@ -23,26 +39,49 @@ impl<C> Seat<C> {
     #[must_use]
     pub fn new(engine: Box<dyn Engine>) -> Self {
         let spare = engine.spare();
-        Self { engine: Mutex::new(engine), work: Mutex::default(), left: AtomicBool::new(false), spare }
+        Self {
+            engine: Mutex::new(engine),
+            work: Mutex::default(),
+            left: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            spare,
+        }
     }
 
-    fn work(&self) -> MutexGuard<'_, Option<(Instant, Arc<[C]>)>> {
+    fn work(&self) -> MutexGuard<'_, Option<(Instant, Waiting<C>)>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine, waited for.
-    pub fn engine(&self) -> MutexGuard<'_, Box<dyn Engine>> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The engine, waited for by the seat's thread; `None`: it hangs on the thread of a caller, and the seat is left.
+    pub fn engine(&self) -> Option<MutexGuard<'_, Box<dyn Engine>>> {
+        self.wanted.store(true, Ordering::SeqCst);
+        let engine = loop {
+            match self.engine.try_lock() {
+                Ok(engine) => break Some(engine),
+                Err(TryLockError::Poisoned(engine)) => break Some(engine.into_inner()),
+                Err(TryLockError::WouldBlock) if self.is_left() => break None,
+                // A caller runs a quick model in place, and is about to be done.
+                Err(TryLockError::WouldBlock) => std::thread::sleep(ASK_AGAIN),
+            }
+        };
+        self.wanted.store(false, Ordering::SeqCst);
+        engine
     }
 
-    /// The engine, if it is idle and needs no look at itself.
+    /// The engine, if it is idle, needs no look at itself, and its own thread doesn't wait for it: that one has a batch, and
+    /// who only tries would always be faster.
     pub fn idle(&self) -> Option<MutexGuard<'_, Box<dyn Engine>>> {
+        if self.wanted.load(Ordering::SeqCst) {
+            return None;
+        }
         self.engine.try_lock().ok().filter(|engine| engine.is_sound())
     }
 
-    /// Work for `clients` begins.
-    pub fn begin(&self, clients: Arc<[C]>) {
-        *self.work() = Some((Instant::now(), clients));
+    /// Work begins; gives when.
+    pub fn begin(&self, waiting: Waiting<C>) -> Instant {
+        let now = Instant::now();
+        *self.work() = Some((now, waiting));
+        now
     }
 
     /// The work is done; `false`: it took too long, and its clients have their answer already.
@@ -51,11 +90,11 @@ impl<C> Seat<C> {
     }
 
     /// Takes the work away if it has gone on for longer than `limit`, and leaves the seat: gives those who wait.
-    pub fn overdue(&self, limit: Duration) -> Option<Arc<[C]>> {
+    pub fn overdue(&self, limit: Duration) -> Option<Waiting<C>> {
         let mut work = self.work();
-        let (_, clients) = work.take_if(|(since, _)| since.elapsed() > limit)?;
+        let (_, waiting) = work.take_if(|(since, _)| since.elapsed() > limit)?;
         self.left.store(true, Ordering::SeqCst);
-        Some(clients)
+        Some(waiting)
     }
 
     /// Whether its engine hangs, and nobody should wait for it.

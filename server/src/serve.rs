@@ -3,6 +3,7 @@
 use crate::{
     admit::Admission,
     config::{self, ModelOptions, ServeOptions},
+    crew::Crew,
     engine::ort::{
         OrtOptions, load_library,
         provide::{Order, Provided, provide},
@@ -78,7 +79,10 @@ pub async fn live(
         let (forever, never) = watch::channel(false);
         tokio::spawn(async move {
             let _forever = forever;
-            listen::serve(listener, None, never, move |request| health::answer(Arc::clone(&slot), request)).await;
+            listen::serve(listener, Crew::here(), None, never, move |request| {
+                health::answer(Arc::clone(&slot), request)
+            })
+            .await;
         });
     }
     let (replica, threads) = tokio::select! {
@@ -90,12 +94,13 @@ pub async fn live(
         tracing::info!("callers are not asked for a key, nor limited in their rate: that is the gateway's");
     }
     let wire = Wire::new(Arc::clone(&replica));
+    let crew = Crew::start().map_err(|error| invalid(format!("there is no thread for connections: {error}")))?;
     let mut servers = tokio::task::JoinSet::new();
     for address in [&options.address, &options.grpc_address] {
         if !address.is_empty() {
             let (listener, wire) = (bind(address).await?, wire.clone());
             tracing::info!(address = place(&listener), tls = tls.is_some(), model = replica.facts.name, "serving");
-            servers.spawn(listen::serve(listener, tls.clone(), ending.clone(), move |request| {
+            servers.spawn(listen::serve(listener, crew.clone(), tls.clone(), ending.clone(), move |request| {
                 wire.clone().answer(request)
             }));
         }

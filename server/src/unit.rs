@@ -1,6 +1,7 @@
 //! A model with its queue, its batcher and its engines: what a service runs, or one of several that it runs.
 
 use crate::{
+    answers::{Answer, Answers},
     engine::{better::BuildState, replaceable::EngineState},
     error::{Error, Kind},
     metrics::Times,
@@ -8,7 +9,7 @@ use crate::{
         request,
         tensor::{Signature, Tensor},
     },
-    worker::{Answer, Answers, Workers},
+    worker::Workers,
 };
 use std::{sync::Arc, time::Instant};
 
@@ -45,7 +46,8 @@ impl Unit {
     /// Whether it can still come back by itself.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.engines.is_empty() || !self.engines.iter().all(|engine| engine.is_lost())
+        let lost = !self.engines.is_empty() && self.engines.iter().all(|engine| engine.is_lost());
+        !lost && !self.workers.is_stuck()
     }
 
     /// Runs that one request has in the queue and the engine at a time: two batches, so that the next one is full as well.
@@ -66,6 +68,9 @@ impl Unit {
     /// Tensors that don't fit the model, or a full queue.
     pub fn submit(&self, inputs: Vec<Tensor>, turn: Turn) -> Result<(Answers, usize), Error> {
         let (inputs, rows) = request::fit(inputs, &self.signature, self.max_rows)?;
+        for (spec, tensor) in self.signature.inputs.iter().zip(&inputs) {
+            spec.check_texts(&tensor.data)?;
+        }
         Ok((self.workers.submit(inputs, rows, turn.lane, turn.deadline)?, rows))
     }
 
@@ -98,6 +103,9 @@ pub async fn first_answer(
 /// # Errors
 /// The engine failed, or 504.
 pub async fn next_answer(answers: &mut Answers, deadline: Instant) -> Result<Option<Answer>, Error> {
+    if let Answers::Here(answers) = answers {
+        return answers.pop_front().transpose();
+    }
     tokio::time::timeout_at(deadline.into(), answers.recv())
         .await
         .map_err(|_| Error::new(Kind::Deadline, "the deadline passed"))?

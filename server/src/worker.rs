@@ -1,25 +1,28 @@
-//! Engine threads: each owns one session, takes batches from the queue, and sends the answers where they belong.
+//! Engine threads: each owns one session, takes batches from the queue, and sends the answers where they belong. A lone
+//! request of a quick model needs none of it: it runs where it is.
 
 use crate::{
+    answers::{self, Answer, Answers, Client},
     batch,
-    engine::Engine,
+    engine::{Engine, EngineError},
     error::{Error, Kind},
     metrics::Metrics,
     protocol::tensor::Tensor,
     queue::{Bounds, Entry, Moment, Next, Queue, Time, Work},
-    seat::Seat,
+    seat::{Seat, Waiting},
 };
 use arc_swap::ArcSwap;
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// A lone request runs on the caller's thread if the model is faster than this: the hand-over costs 20 µs.
 const INLINE: Duration = Duration::from_micros(200);
@@ -27,20 +30,6 @@ const INLINE: Duration = Duration::from_micros(200);
 const MEND_AGAIN: Duration = Duration::from_secs(1);
 /// A run hangs only if it takes so many times as long as the longest that ended.
 const SLOWER: u32 = 20;
-
-/// One answer to one request; most requests get one, some models give several.
-#[derive(Debug)]
-pub struct Answer {
-    /// Output tensors of this request's rows.
-    pub outputs: Vec<Tensor>,
-    /// Time in the queue.
-    pub queued: Duration,
-    /// Time in the engine so far.
-    pub computed: Duration,
-}
-
-/// Answers as they come; the end of the channel is the end of the answer.
-pub type Answers = UnboundedReceiver<Result<Answer, Error>>;
 
 /// A request for the engine.
 #[derive(Debug)]
@@ -60,6 +49,8 @@ pub struct Workers {
     queue: Mutex<State>,
     wake: Condvar,
     seats: ArcSwap<Vec<Arc<Seat<Client>>>>,
+    /// A thread that carries connections hangs in an engine.
+    stuck: AtomicBool,
     start: Instant,
     /// Time that a run takes at least, in nanoseconds, from the runs so far; 0: none yet.
     expected: AtomicU64,
@@ -104,6 +95,7 @@ impl Workers {
             queue: Mutex::new(State { queue: Queue::new(options.bounds), stopped: false }),
             wake: Condvar::new(),
             seats: ArcSwap::from_pointee(engines.into_iter().map(|engine| Arc::new(Seat::new(engine))).collect()),
+            stuck: AtomicBool::new(false),
             start: Instant::now(),
             expected: AtomicU64::new(0),
             longest: AtomicU64::new(0),
@@ -133,6 +125,12 @@ impl Workers {
         self.state().queue.len()
     }
 
+    /// Whether a thread that carries connections hangs in an engine: only a new process serves them again.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
     /// Ends the threads once the queue is empty.
     pub fn stop(&self) {
         self.state().stopped = true;
@@ -144,6 +142,13 @@ impl Workers {
     /// # Errors
     /// 429: the queue is full.
     pub fn submit(&self, inputs: Vec<Tensor>, rows: usize, lane: usize, deadline: Instant) -> Result<Answers, Error> {
+        let expected = self.expected();
+        if self.inline && !expected.is_zero() && expected < INLINE && self.depth() == 0 {
+            let seats = self.seats.load();
+            if let Some((seat, mut engine)) = from_own(&seats).find_map(|seat| Some((seat, seat.idle()?))) {
+                return Ok(Answers::Here(self.run_here(seat, &mut **engine, inputs, rows)));
+            }
+        }
         let (sender, receiver) = unbounded_channel();
         let now = self.now();
         let entry = Entry {
@@ -155,17 +160,9 @@ impl Workers {
             deadline: now + deadline.saturating_duration_since(Instant::now()),
             work: Job { inputs, answers: sender },
         };
-        let expected = self.expected();
-        if self.inline && !expected.is_zero() && expected < INLINE && self.depth() == 0 {
-            let seats = self.seats.load();
-            if let Some((seat, mut engine)) = seats.iter().find_map(|seat| Some((seat, seat.idle()?))) {
-                self.run(seat, &mut **engine, vec![entry]);
-                return Ok(receiver);
-            }
-        }
         self.state().queue.push(entry).map_err(|_| Error::refused(Kind::Exhausted, "the queue is full"))?;
         self.wake.notify_one();
-        Ok(receiver)
+        Ok(Answers::Coming(receiver))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -184,17 +181,28 @@ impl Workers {
         while !seat.is_left()
             && let Some(batch) = self.next_batch()
         {
-            let mut engine = seat.engine();
+            let Some(mut engine) = seat.engine() else { return self.hand_back(batch) };
             self.run(seat, &mut **engine, batch);
             self.mend(seat, &mut **engine);
         }
+    }
+
+    /// Leaves a batch to the thread of another engine.
+    fn hand_back(&self, batch: Vec<Entry<Job>>) {
+        let mut state = self.state();
+        for entry in batch {
+            if let Err(entry) = state.queue.push(entry) {
+                let _ = entry.work.answers.send(Err(answers::failed()));
+            }
+        }
+        self.wake.notify_all();
     }
 
     /// Puts an engine right that failed, before it takes another batch.
     fn mend(&self, seat: &Seat<Client>, engine: &mut dyn Engine) {
         while !engine.is_sound() && !seat.is_left() && !self.state().stopped {
             // To look at an engine that broke may hang as well.
-            seat.begin(Arc::new([]));
+            seat.begin(Waiting::Nobody);
             let mended = engine.mend();
             if seat.end() && !mended {
                 std::thread::sleep(MEND_AGAIN);
@@ -207,9 +215,13 @@ impl Workers {
         let longest = Duration::from_nanos(self.longest.load(Ordering::Relaxed));
         let seats = self.seats.load_full();
         for (at, seat) in seats.iter().enumerate() {
-            if let Some(clients) = seat.overdue(hang.max(longest.saturating_mul(SLOWER))) {
+            if let Some(waiting) = seat.overdue(hang.max(longest.saturating_mul(SLOWER))) {
                 tracing::error!("an engine hangs: its batch is failed, and the engine replaced");
-                fail(&clients, "the engine failed on this request");
+                match waiting {
+                    Waiting::Clients(clients) => answers::fail(&clients),
+                    Waiting::Caller => self.stuck.store(true, Ordering::Relaxed),
+                    Waiting::Nobody => {}
+                }
             }
             if !seat.is_left() {
                 continue;
@@ -270,36 +282,68 @@ impl Workers {
         }
         let padded = if self.batches { batch::bucket(rows, &self.buckets) } else { rows };
         let inputs = if self.batches { batch::concat(requests, padded) } else { requests.pop() };
-        let Some(inputs) = inputs else {
-            return fail(&clients, "the requests don't fit each other");
-        };
+        let Some(inputs) = inputs else { return answers::fail(&clients) };
         let clients: Arc<[Client]> = clients.into();
-        seat.begin(Arc::clone(&clients));
-        let timer = Instant::now();
+        let timer = seat.begin(Waiting::Clients(Arc::clone(&clients)));
         let whole = clients.len() == 1 && padded == rows;
-        let result = catch_unwind(AssertUnwindSafe(|| {
+        let ran = self.attempt(seat, rows, timer, || {
             engine.run(&inputs, &mut |outputs| {
                 // Whoever waited for an engine that hung has an answer already.
                 if !seat.is_left() {
-                    deliver(&clients, outputs, whole, timer.elapsed());
+                    answers::deliver(&clients, outputs, whole, timer.elapsed());
                 }
             })
-        }));
+        });
+        if ran == Some(false) {
+            answers::fail(&clients);
+        }
+    }
+
+    /// Runs a lone request on the thread that brought it: nothing is sent, nobody is woken.
+    fn run_here(
+        &self,
+        seat: &Seat<Client>,
+        engine: &mut dyn Engine,
+        inputs: Vec<Tensor>,
+        rows: usize,
+    ) -> VecDeque<Result<Answer, Error>> {
+        let mut here = VecDeque::with_capacity(1);
+        let padded = if self.batches { batch::bucket(rows, &self.buckets) } else { rows };
+        let inputs = if padded == rows { Some(inputs) } else { batch::concat(vec![inputs], padded) };
+        let Some(inputs) = inputs else { return VecDeque::from([Err(answers::failed())]) };
+        let timer = seat.begin(Waiting::Caller);
+        let ran = self.attempt(seat, rows, timer, || {
+            engine.run(&inputs, &mut |outputs| {
+                let outputs = if padded == rows { Some(outputs) } else { batch::split(&outputs, 0, rows) };
+                here.push_back(answers::answer(outputs, Duration::ZERO, timer.elapsed()));
+            })
+        });
+        self.metrics.queue_duration.observe(0.0);
+        if ran != Some(true) {
+            here.push_back(Err(answers::failed()));
+        }
+        here
+    }
+
+    /// Whether a run that began at `timer` ended well; `None`: it took too long, and was given up meanwhile.
+    fn attempt(
+        &self,
+        seat: &Seat<Client>,
+        rows: usize,
+        timer: Instant,
+        run: impl FnOnce() -> Result<(), EngineError>,
+    ) -> Option<bool> {
+        let result = catch_unwind(AssertUnwindSafe(run));
         let took = timer.elapsed();
         if !seat.end() {
-            return;
+            return None;
         }
-        match result {
+        match &result {
             Ok(Ok(())) => self.record(rows, took),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the engine failed");
-                fail(&clients, "the engine failed on this request");
-            }
-            Err(_) => {
-                tracing::error!("the engine panicked");
-                fail(&clients, "the engine failed on this request");
-            }
+            Ok(Err(error)) => tracing::error!(%error, "the engine failed"),
+            Err(_) => tracing::error!("the engine panicked"),
         }
+        Some(matches!(result, Ok(Ok(()))))
     }
 
     fn record(&self, rows: usize, took: Duration) {
@@ -325,29 +369,11 @@ fn watch(workers: &Weak<Workers>, hang: Duration) {
     }
 }
 
-struct Client {
-    from: usize,
-    rows: usize,
-    queued: Duration,
-    answers: UnboundedSender<Result<Answer, Error>>,
-}
-
-fn deliver(clients: &[Client], outputs: Vec<Tensor>, whole: bool, computed: Duration) {
-    if whole {
-        let client = &clients[0];
-        let _ = client.answers.send(Ok(Answer { outputs, queued: client.queued, computed }));
-        return;
-    }
-    for client in clients {
-        let answer = batch::split(&outputs, client.from, client.rows)
-            .map(|outputs| Answer { outputs, queued: client.queued, computed })
-            .ok_or_else(|| Error::new(Kind::Engine, "the model gave fewer rows than it got"));
-        let _ = client.answers.send(answer);
-    }
-}
-
-fn fail(clients: &[Client], message: &str) {
-    for client in clients {
-        let _ = client.answers.send(Err(Error::new(Kind::Engine, message)));
-    }
+/// Seats, beginning with this thread's own: threads that each begin at another one seldom meet, and find in their core's
+/// cache what they left there.
+fn from_own(seats: &[Arc<Seat<Client>>]) -> impl Iterator<Item = &Arc<Seat<Client>>> {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static OWN: usize = THREADS.fetch_add(1, Ordering::Relaxed));
+    let (before, after) = seats.split_at(OWN.with(|own| own % seats.len().max(1)));
+    after.iter().chain(before)
 }

@@ -6,7 +6,10 @@ mod support;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use millrace_crds::manifest::Manifest;
 use millrace_server::{
-    engine::fake::{FakeEngine, Gate},
+    engine::{
+        Engine,
+        fake::{FakeEngine, Gate},
+    },
     graph::build::{Loaded, build},
     model::Fetched,
 };
@@ -149,7 +152,11 @@ async fn what_fails_in_one_request_is_no_concern_of_another() {
     bed.serving.until(|| bed.serving.replica.depth() == 2).await;
     for (body, status, says) in [
         (b"no image".to_vec(), 400, "step image: the body is no JPEG"),
-        (encoded(GrayImage::new(200, 200)), 400, "step image: the image has 200 × 200 pixels; maxPixels"),
+        (
+            encoded(GrayImage::new(200, 200)),
+            422,
+            "step image: the image has 200 × 200 pixels; decodeImage.maxPixels of this service takes 10000",
+        ),
         (image(&[true; 5]), 422, "step cut: the image has 5 regions; crop.maxItems of this service is 4"),
         (
             encoded(GrayImage::from_pixel(60, 60, Luma([255]))),

@@ -274,3 +274,29 @@ async fn limits_of_the_caller_lower_those_of_the_manifest() {
     let message = serving.message("fake", &[0.0; 50_000]);
     assert_eq!(serving.grpc_by_hand(&message, name.as_str(), "100").await, "8");
 }
+
+#[tokio::test]
+async fn a_call_over_grpc_is_one_whole_message() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    let message = prost::Message::encode_to_vec(&serving.message("fake", &[1.0, 2.0]));
+    let framed = |flag: u8, length: usize, message: &[u8]| {
+        [&[flag], &u32::try_from(length).unwrap().to_be_bytes()[..], message].concat()
+    };
+    let whole = framed(0, message.len(), &message);
+    for (body, status) in [
+        (whole.clone(), "0"),
+        (Vec::new(), "3"),
+        (vec![0, 0, 0], "3"),
+        (framed(0, message.len() + 1, &message), "3"),
+        (framed(0, message.len() - 1, &message), "3"),
+        (whole.repeat(2), "3"),
+        (framed(0, 3, b"\xff\xff\xff"), "3"),
+        (framed(1, message.len(), &message), "12"),
+        (framed(0, 0, b""), "5"),
+    ] {
+        assert_eq!(serving.grpc_of(body.clone(), "x-other", "1").await, status, "{body:?}");
+    }
+    // A caller that can read compressed answers, and sends none.
+    assert_eq!(serving.grpc_of(whole, "grpc-encoding", "identity").await, "0");
+    assert_eq!(serving.replica.door.in_flight(), 0);
+}

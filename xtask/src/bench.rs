@@ -3,6 +3,7 @@
 mod autoscale;
 mod gpu;
 mod memory;
+mod serve;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,6 +17,8 @@ pub enum Action {
     Gpu(gpu::Options),
     /// The scaling law in simulation, against rivals and bounds
     Autoscale(autoscale::Options),
+    /// What a request costs the model server, beside its limits and its peers
+    Serve(serve::Options),
 }
 
 /// Runs one.
@@ -24,5 +27,6 @@ pub fn run(action: &Action) -> Result<()> {
         Action::Memory => memory::run(),
         Action::Gpu(options) => gpu::run(options),
         Action::Autoscale(options) => autoscale::run(options),
+        Action::Serve(options) => serve::run(options),
     }
 }

@@ -124,23 +124,21 @@ fn from_contents(name: &str, datatype: Datatype, contents: InferTensorContents) 
 
 /// Outputs to a message, as raw contents.
 #[must_use]
-pub fn response(model: &str, version: &str, id: Option<&str>, outputs: &[Tensor]) -> ModelInferResponse {
-    let shape = |tensor: &Tensor| tensor.shape.iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
-    ModelInferResponse {
-        model_name: model.to_owned(),
-        model_version: version.to_owned(),
-        id: id.unwrap_or_default().to_owned(),
+pub fn response(model: String, version: &str, id: Option<String>, outputs: Vec<Tensor>) -> ModelInferResponse {
+    let raw_output_contents = outputs.iter().map(|tensor| Bytes::from(tensor.data.to_le())).collect();
+    let described = |tensor: Tensor| InferOutputTensor {
+        name: tensor.name,
+        datatype: tensor.data.datatype().name().to_owned(),
+        shape: tensor.shape.iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect(),
         parameters: Parameters::new(),
-        outputs: outputs
-            .iter()
-            .map(|tensor| InferOutputTensor {
-                name: tensor.name.clone(),
-                datatype: tensor.data.datatype().name().to_owned(),
-                shape: shape(tensor),
-                parameters: Parameters::new(),
-                contents: None,
-            })
-            .collect(),
-        raw_output_contents: outputs.iter().map(|tensor| Bytes::from(tensor.data.to_le())).collect(),
+        contents: None,
+    };
+    ModelInferResponse {
+        model_name: model,
+        model_version: version.to_owned(),
+        id: id.unwrap_or_default(),
+        parameters: Parameters::new(),
+        outputs: outputs.into_iter().map(described).collect(),
+        raw_output_contents,
     }
 }

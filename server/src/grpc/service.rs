@@ -39,16 +39,22 @@ struct Begun {
 }
 
 impl Grpc {
+    /// Lets in a message that the library has read.
+    fn admit(&self, message: &proto::ModelInferRequest) -> Result<Permit, Error> {
+        let mut permit = self.0.door.admit()?;
+        permit.hold(message.encoded_len())?;
+        Ok(permit)
+    }
+
     fn begin(
         &self,
-        message: proto::ModelInferRequest,
+        mut message: proto::ModelInferRequest,
+        permit: Permit,
         arrival: Instant,
         timeout: Option<Duration>,
     ) -> Result<Begun, Error> {
         self.0.check_name(&message.model_name, Some(&message.model_version))?;
-        let mut permit = self.0.door.admit()?;
-        permit.hold(message.encoded_len())?;
-        let name = message.model_name.clone();
+        let name = std::mem::take(&mut message.model_name);
         let request = convert::request(message)?;
         let deadline = self.0.deadline(arrival, least(request.timeout, timeout));
         Ok(Begun { name, request, deadline, _permit: permit })
@@ -57,30 +63,26 @@ impl Grpc {
     fn count(&self, arrival: Instant, times: Result<Times, &Error>) {
         let total = arrival.elapsed();
         match times {
-            Ok(times) => {
-                self.0.metrics.succeeded(&Times { total, ..times });
-                self.0.metrics.ended(200);
-            }
-            Err(error) => {
-                self.0.metrics.failed(total, error.reason());
-                self.0.metrics.ended(error.status().as_u16());
-            }
+            Ok(times) => self.0.metrics.succeeded(&Times { total, ..times }),
+            Err(error) => self.0.metrics.failed(total, error),
         }
     }
 
-    async fn infer(
+    /// The first answer of one request, which `received` gives with its permit, at most so long from its arrival.
+    pub(super) async fn infer(
         &self,
-        message: proto::ModelInferRequest,
+        received: impl Future<Output = Result<(proto::ModelInferRequest, Permit), Error>>,
         timeout: Option<Duration>,
     ) -> Result<proto::ModelInferResponse, Error> {
         let arrival = Instant::now();
         let result = async {
-            let begun = self.begin(message, arrival, timeout)?;
+            let (message, permit) = received.await?;
+            let mut begun = self.begin(message, permit, arrival, timeout)?;
             let input = arrival.elapsed();
-            let id = begun.request.id.clone();
+            let id = begun.request.id.take();
             let (outputs, times) = self.0.infer_once(begun.request, begun.deadline).await?;
             let encoding = Instant::now();
-            let answer = convert::response(&begun.name, &self.0.facts.version, id.as_deref(), &outputs);
+            let answer = convert::response(begun.name, &self.0.facts.version, id, outputs);
             Ok((answer, Times { input, output: encoding.elapsed(), ..times }))
         }
         .await;
@@ -105,14 +107,15 @@ impl Grpc {
         arrival: Instant,
         out: &Answers,
     ) -> Result<Times, Error> {
-        let begun = self.begin(message, arrival, None)?;
+        let permit = self.admit(&message)?;
+        let begun = self.begin(message, permit, arrival, None)?;
         let request = begun.request;
         let (mut answers, rows) = self.0.infer(request.inputs, &request.outputs, request.priority, begun.deadline)?;
         let mut times = Times { rows, input: arrival.elapsed(), ..Times::default() };
         while let Some(answer) = next_answer(&mut answers, begun.deadline).await? {
             times = Times { queue: answer.queued, infer: answer.computed, ..times };
             let outputs = select(answer.outputs, &request.outputs);
-            let response = convert::response(&begun.name, &self.0.facts.version, request.id.as_deref(), &outputs);
+            let response = convert::response(begun.name.clone(), &self.0.facts.version, request.id.clone(), outputs);
             let answer =
                 proto::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) };
             if out.send(Ok(answer)).await.is_err() {
@@ -191,7 +194,9 @@ impl GrpcInferenceService for Grpc {
         request: Request<proto::ModelInferRequest>,
     ) -> Result<Response<proto::ModelInferResponse>, Status> {
         let timeout = millrace_hop::deadline::asked(request.metadata().as_ref());
-        Ok(Response::new(self.infer(request.into_inner(), timeout).await?))
+        let message = request.into_inner();
+        let received = async move { self.admit(&message).map(|permit| (message, permit)) };
+        Ok(Response::new(self.infer(received, timeout).await?))
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<proto::ModelStreamInferResponse, Status>> + Send>>;

@@ -56,6 +56,9 @@ pub async fn discard<B>(mut body: B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
+    if body.is_end_stream() {
+        return;
+    }
     let mut left = COURTESY.0;
     let read = async {
         while !body.is_end_stream() {

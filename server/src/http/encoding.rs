@@ -20,9 +20,10 @@ pub async fn decode(headers: &HeaderMap, body: Bytes, max: usize, permit: &mut P
     let Some(encoding) = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) else { return Ok(body) };
     let decoded = match encoding {
         b"identity" | b"" => return Ok(body),
-        b"gzip" => unpack(bufread::GzipDecoder::new(&body[..]), max).await,
-        b"deflate" => unpack(bufread::ZlibDecoder::new(&body[..]), max).await,
-        b"zstd" => unpack(bufread::ZstdDecoder::new(&body[..]), max).await,
+        // Allocated when they are needed: their state is large, and most bodies come as they are.
+        b"gzip" => Box::pin(unpack(bufread::GzipDecoder::new(&body[..]), max)).await,
+        b"deflate" => Box::pin(unpack(bufread::ZlibDecoder::new(&body[..]), max)).await,
+        b"zstd" => Box::pin(unpack(bufread::ZstdDecoder::new(&body[..]), max)).await,
         _ => return Err(Error::invalid("this content-encoding isn't known; gzip, deflate and zstd are")),
     }?;
     permit.hold(decoded.len())?;
@@ -61,10 +62,13 @@ pub async fn encode(accept: Option<&HeaderValue>, body: &[u8]) -> Option<(&'stat
     };
     macro_rules! pack {
         ($encoder:ident) => {{
-            let mut encoder = write::$encoder::new(Vec::new());
-            encoder.write_all(body).await.ok()?;
-            encoder.shutdown().await.ok()?;
-            encoder.into_inner()
+            let packed = Box::pin(async {
+                let mut encoder = write::$encoder::new(Vec::new());
+                encoder.write_all(body).await?;
+                encoder.shutdown().await?;
+                std::io::Result::Ok(encoder.into_inner())
+            });
+            packed.await.ok()?
         }};
     }
     // gzip first: some clients (tritonclient over asyncio) name all that a library below them knows, and read gzip and

@@ -6,6 +6,7 @@
 
 use crate::{
     admit::Permit,
+    answers::{Answer, Answers},
     error::Error,
     metrics::Times,
     protocol::{
@@ -13,7 +14,6 @@ use crate::{
         response::{self, Head},
     },
     replica::{Replica, next_answer},
-    worker::{Answer, Answers},
 };
 use bytes::Bytes;
 use futures::stream;
@@ -96,14 +96,13 @@ impl Writer {
             Ok(Some(event)) => Some(event),
             Ok(None) => {
                 self.ended = true;
-                let metrics = &self.replica.metrics;
-                metrics.succeeded(&Times { total: self.asked.arrival.elapsed(), ..self.asked.times });
-                metrics.ended(200);
+                let total = self.asked.arrival.elapsed();
+                self.replica.metrics.succeeded(&Times { total, ..self.asked.times });
                 None
             }
             Err(error) => {
                 self.ended = true;
-                self.replica.metrics.failed(self.asked.arrival.elapsed(), error.reason());
+                self.replica.metrics.failed(self.asked.arrival.elapsed(), &error);
                 let text = serde_json::json!({"error": error.message}).to_string();
                 Some(format!("event: error\ndata: {text}\n\n").into())
             }

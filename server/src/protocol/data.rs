@@ -121,6 +121,18 @@ macro_rules! little_endian {
     };
 }
 
+/// Room first and then each element in its place: that is one copy, where the machine has the wire's order.
+macro_rules! write_le {
+    ($out:expr, $values:expr, $type:ty) => {{
+        let from = $out.len();
+        $out.resize(from + size_of_val($values.as_slice()), 0);
+        let places = $out[from..].as_chunks_mut::<{ size_of::<$type>() }>().0;
+        for (place, value) in places.iter_mut().zip($values) {
+            *place = value.to_le_bytes();
+        }
+    }};
+}
+
 impl Data {
     /// Number of elements.
     #[must_use]
@@ -184,32 +196,46 @@ impl Data {
         })
     }
 
-    /// The elements as the binary extension writes them.
+    /// Bytes that the elements take as the binary extension writes them.
     #[must_use]
-    pub fn to_le(&self) -> Vec<u8> {
+    pub fn le_bytes(&self) -> usize {
         match self {
-            Self::Bool(v) => v.iter().map(|&b| u8::from(b)).collect(),
-            Self::Uint8(v) => v.clone(),
-            Self::Uint16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Uint32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Uint64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Int8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Int16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Int32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Int64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Fp16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Bf16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Fp32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Fp64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::Bytes(strings) => strings.iter().map(|string| string.len() + 4).sum(),
+            other => other.len() * other.datatype().size().unwrap_or(1),
+        }
+    }
+
+    /// Appends the elements as the binary extension writes them.
+    pub fn write_le(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bool(v) => out.extend(v.iter().map(|&b| u8::from(b))),
+            Self::Uint8(v) => out.extend_from_slice(v),
+            Self::Uint16(v) => write_le!(out, v, u16),
+            Self::Uint32(v) => write_le!(out, v, u32),
+            Self::Uint64(v) => write_le!(out, v, u64),
+            Self::Int8(v) => write_le!(out, v, i8),
+            Self::Int16(v) => write_le!(out, v, i16),
+            Self::Int32(v) => write_le!(out, v, i32),
+            Self::Int64(v) => write_le!(out, v, i64),
+            Self::Fp16(v) => write_le!(out, v, f16),
+            Self::Bf16(v) => write_le!(out, v, bf16),
+            Self::Fp32(v) => write_le!(out, v, f32),
+            Self::Fp64(v) => write_le!(out, v, f64),
             Self::Bytes(v) => {
-                let mut out = Vec::with_capacity(v.iter().map(|s| s.len() + 4).sum());
                 for string in v {
                     out.extend_from_slice(&u32::try_from(string.len()).unwrap_or(u32::MAX).to_le_bytes());
                     out.extend_from_slice(string);
                 }
-                out
             }
         }
+    }
+
+    /// The elements as the binary extension writes them.
+    #[must_use]
+    pub fn to_le(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.le_bytes());
+        self.write_le(&mut out);
+        out
     }
 }
 

@@ -1,14 +1,16 @@
 //! JSON numbers straight into typed vectors, nested or flat, and back: no tree of values in between.
 
-use super::data::{Data, Datatype};
+use super::{
+    data::{Data, Datatype},
+    json::{Fault, Number, Reader},
+};
 use crate::{error::Error, with_data};
 use base64::Engine as _;
 use bytes::Bytes;
 use half::{bf16, f16};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
 
+/// Most elements for which room is made before they are read.
+const ROOM: usize = 256 << 10;
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = super::shape::MAX_RANK;
 
@@ -93,102 +95,94 @@ impl Element for Bytes {
 struct Collect<'a, T> {
     into: &'a mut Vec<T>,
     limit: usize,
-    dims: &'a mut Vec<usize>,
-    depth: usize,
-}
-
-impl<'de, T: Element> DeserializeSeed<'de> for Collect<'_, T> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
+    dims: Vec<usize>,
 }
 
 impl<T: Element> Collect<'_, T> {
-    fn add<E: serde::de::Error>(self, element: Option<T>) -> Result<(), E> {
-        if self.dims.len() != self.depth {
-            return Err(E::custom("the arrays of the data aren't all of one depth"));
+    /// Reads an array, or one element, at a depth.
+    fn read(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Fault> {
+        if reader.peek() != b'[' {
+            return self.element(reader, depth);
         }
-        if self.into.len() >= self.limit {
-            return Err(E::custom("there are more elements than the shape says"));
-        }
-        self.into.push(element.ok_or_else(|| E::custom("an element doesn't fit the datatype"))?);
-        Ok(())
-    }
-}
-
-impl<'de, T: Element> Visitor<'de> for Collect<'_, T> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of elements of the datatype")
-    }
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.add(T::from_u64(value))
-    }
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.add(T::from_i64(value))
-    }
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        self.add(T::from_f64(value))
-    }
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.add(T::from_bool(value))
-    }
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        self.add(T::from_str(value))
-    }
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        // KServe v1 writes binary strings as {"b64": "..."}.
-        let entry: Option<(String, String)> = map.next_entry()?;
-        let decoded = entry
-            .filter(|(key, _)| key == "b64")
-            .and_then(|(_, text)| base64::engine::general_purpose::STANDARD.decode(text).ok())
-            .and_then(|raw| T::from_str(std::str::from_utf8(&raw).ok()?));
-        self.add(decoded)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        if self.depth >= MAX_DEPTH {
-            return Err(A::Error::custom("the data is nested too deeply"));
+        if depth >= MAX_DEPTH {
+            return Err(reader.fault("the data is nested too deeply"));
         }
         // A dimension is known when its first array ends; until then the marker stands in its place.
-        let first = self.dims.len() == self.depth;
+        let first = self.dims.len() == depth;
         if first {
             if !self.into.is_empty() {
-                return Err(A::Error::custom("the arrays of the data aren't all of one depth"));
+                return Err(reader.fault("the arrays of the data aren't all of one depth"));
             }
             self.dims.push(usize::MAX);
         }
         let mut length = 0;
-        while sequence
-            .next_element_seed(Collect {
-                into: &mut *self.into,
-                limit: self.limit,
-                dims: &mut *self.dims,
-                depth: self.depth + 1,
-            })?
-            .is_some()
-        {
+        reader.array(|reader| {
             length += 1;
-        }
+            self.read(reader, depth + 1)
+        })?;
         if first {
-            self.dims[self.depth] = length;
-        } else if self.dims[self.depth] != length {
-            return Err(A::Error::custom("the arrays of the data aren't all of one length"));
+            self.dims[depth] = length;
+        } else if self.dims[depth] != length {
+            return Err(reader.fault("the arrays of the data aren't all of one length"));
         }
         Ok(())
     }
+
+    #[inline]
+    fn element(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Fault> {
+        if self.dims.len() != depth {
+            return Err(reader.fault("the arrays of the data aren't all of one depth"));
+        }
+        if self.into.len() >= self.limit {
+            return Err(reader.fault("there are more elements than the shape says"));
+        }
+        let element = match reader.peek() {
+            b'-' | b'0'..=b'9' => match reader.number()? {
+                Number::Unsigned(value) => T::from_u64(value),
+                Number::Negative(value) => T::from_i64(value),
+                Number::Float(value) => T::from_f64(value),
+            },
+            b'"' => T::from_str(&reader.string()?),
+            b'{' => binary(reader)?,
+            _ => reader.boolean().and_then(T::from_bool),
+        };
+        self.into.push(element.ok_or_else(|| reader.fault("an element doesn't fit the datatype"))?);
+        Ok(())
+    }
+}
+
+/// KServe v1 writes binary strings as {"b64": "..."}.
+fn binary<T: Element>(reader: &mut Reader<'_>) -> Result<Option<T>, Fault> {
+    let mut text = None;
+    reader.object(|reader, key| {
+        let value = reader.string()?;
+        text = (key == "b64").then(|| value.into_owned());
+        Ok::<_, Fault>(())
+    })?;
+    let raw = text.and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
+    Ok(raw.and_then(|raw| T::from_str(std::str::from_utf8(&raw).ok()?)))
 }
 
 /// Reads at most `limit` elements; gives them with the lengths of the arrays around them.
 ///
 /// # Errors
 /// Ragged arrays, too many elements, or one that doesn't fit the datatype.
-pub fn parse(name: &str, datatype: Datatype, raw: &RawValue, limit: usize) -> Result<(Data, Vec<usize>), Error> {
+pub fn parse(
+    name: &str,
+    datatype: Datatype,
+    reader: &mut Reader<'_>,
+    limit: usize,
+) -> Result<(Data, Vec<usize>), Error> {
     let mut data = datatype.empty();
-    let mut dims = Vec::new();
-    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    with_data!(&mut data, vector => Collect { into: vector, limit, dims: &mut dims, depth: 0 }.deserialize(&mut deserializer))
-        .map_err(|error| Error::invalid(format!("data of input {name:?} ({}): {error}", datatype.name())))?;
+    // An element takes two bytes at least; room for more than came, or for very many, comes as they do.
+    let likely = limit.min(reader.left() / 2).min(ROOM);
+    let read = with_data!(&mut data, vector => {
+        vector.reserve(likely);
+        let mut collect = Collect { into: vector, limit, dims: Vec::new() };
+        collect.read(reader, 0).map(|()| collect.dims)
+    });
+    let dims =
+        read.map_err(|fault| Error::invalid(format!("data of input {name:?} ({}): {fault}", datatype.name())))?;
     Ok((data, dims))
 }
 
@@ -228,8 +222,7 @@ mod tests {
     use super::*;
 
     fn check(datatype: Datatype, json: &str, limit: usize) -> Result<(Data, Vec<usize>), String> {
-        let raw = RawValue::from_string(json.to_owned()).unwrap();
-        parse("x", datatype, &raw, limit).map_err(|error| error.message)
+        parse("x", datatype, &mut Reader::new(json.as_bytes()), limit).map_err(|error| error.message)
     }
 
     #[test]

@@ -4,9 +4,12 @@
 pub mod arbitrary;
 pub mod data;
 pub mod embeddings;
+pub mod json;
 pub mod json_data;
 pub mod json_depth;
+pub mod parameters;
 pub mod request;
+pub mod request_json;
 pub mod response;
 pub mod shape;
 pub mod tensor;

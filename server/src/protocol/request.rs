@@ -1,15 +1,15 @@
-//! Inference requests of the Open Inference Protocol over HTTP: JSON, with raw tensors after it.
+//! Inference requests of the Open Inference Protocol, and whether they fit the model.
 
 use super::{
-    data::{Data, Datatype},
-    json_data, shape,
+    data::Data,
+    shape,
     tensor::{Signature, Tensor},
 };
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
+
+pub use super::request_json::{Wrong, parse};
 
 /// An output that the caller wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,114 +35,6 @@ pub struct InferRequest {
     pub priority: u64,
     /// Longest time for an answer.
     pub timeout: Option<Duration>,
-}
-
-#[derive(Deserialize)]
-struct WireRequest<'a> {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    parameters: Map<String, Value>,
-    #[serde(borrow)]
-    inputs: Vec<WireInput<'a>>,
-    #[serde(default)]
-    outputs: Vec<WireOutput>,
-}
-
-#[derive(Deserialize)]
-struct WireInput<'a> {
-    name: String,
-    datatype: Cow<'a, str>,
-    shape: Vec<i64>,
-    #[serde(default)]
-    parameters: Map<String, Value>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct WireOutput {
-    name: String,
-    #[serde(default)]
-    parameters: Map<String, Value>,
-}
-
-/// Reads the JSON part and the raw tensors after it.
-///
-/// # Errors
-/// What doesn't fit the protocol, in a sentence.
-pub fn parse(json: &[u8], mut binary: Bytes) -> Result<InferRequest, Error> {
-    let wire: WireRequest<'_> = serde_json::from_slice(json)
-        .map_err(|error| Error::invalid(format!("the body is no inference request: {error}")))?;
-    refuse_unsupported(&wire.parameters)?;
-    let mut inputs = Vec::with_capacity(wire.inputs.len().min(64));
-    for input in wire.inputs {
-        inputs.push(parse_input(input, &mut binary)?);
-    }
-    if !binary.is_empty() {
-        return Err(Error::invalid(format!("{} bytes follow the last tensor", binary.len())));
-    }
-    let mut outputs = Vec::new();
-    for output in wire.outputs {
-        refuse_unsupported(&output.parameters)?;
-        let binary = output.parameters.get("binary_data").and_then(Value::as_bool);
-        outputs.push(Wanted { name: output.name, binary });
-    }
-    let number = |key: &str| wire.parameters.get(key).and_then(Value::as_u64);
-    Ok(InferRequest {
-        id: wire.id,
-        inputs,
-        outputs,
-        binary_outputs: wire.parameters.get("binary_data_output").and_then(Value::as_bool).unwrap_or(false),
-        priority: number("priority").unwrap_or(0),
-        timeout: number("timeout").filter(|&micros| micros > 0).map(Duration::from_micros),
-    })
-}
-
-fn parse_input(input: WireInput<'_>, binary: &mut Bytes) -> Result<Tensor, Error> {
-    refuse_unsupported(&input.parameters)?;
-    let name = input.name;
-    let datatype = Datatype::parse(&input.datatype)
-        .ok_or_else(|| Error::invalid(format!("input {name:?} has the unknown datatype {:?}", input.datatype)))?;
-    let (shape, count) = shape::check(&name, &input.shape)?;
-    let size = input.parameters.get("binary_data_size");
-    let data = match (input.data, size) {
-        (Some(_), Some(_)) => return Err(Error::invalid(format!("input {name:?} has both data and binary_data_size"))),
-        (None, None) => return Err(Error::invalid(format!("input {name:?} has no data"))),
-        (None, Some(size)) => {
-            let size = size
-                .as_u64()
-                .and_then(|size| usize::try_from(size).ok())
-                .filter(|&size| size <= binary.len())
-                .ok_or_else(|| {
-                Error::invalid(format!("binary_data_size of input {name:?} isn't what the body holds"))
-            })?;
-            Data::from_le(&name, datatype, &binary.split_to(size), count)?
-        }
-        (Some(raw), None) => {
-            let (data, dims) = json_data::parse(&name, datatype, raw, count)?;
-            let nested = dims.len() > 1;
-            if data.len() != count || (nested && dims != shape) {
-                return Err(Error::invalid(format!(
-                    "data of input {name:?} has the shape {dims:?} and {} elements; it should have {shape:?}",
-                    data.len()
-                )));
-            }
-            data
-        }
-    };
-    Ok(Tensor { name, shape, data })
-}
-
-/// Parameters that would change the meaning of the request, if they were ignored.
-fn refuse_unsupported(parameters: &Map<String, Value>) -> Result<(), Error> {
-    for key in ["shared_memory_region", "classification", "sequence_id"] {
-        let set = parameters.get(key).is_some_and(|value| !matches!(value, Value::Null) && *value != 0 && *value != "");
-        if set {
-            return Err(Error::new(Kind::Unsupported, format!("the parameter {key} isn't supported")));
-        }
-    }
-    Ok(())
 }
 
 /// A body that is the raw single input itself, of batch 1 (`Inference-Header-Content-Length: 0`).
@@ -212,7 +104,6 @@ pub fn fit(inputs: Vec<Tensor>, signature: &Signature, max_rows: usize) -> Resul
                 spec.shape
             )));
         }
-        spec.check_texts(&tensor.data)?;
         ordered.push(tensor);
     }
     if let Some(unknown) = given.iter().flatten().next() {

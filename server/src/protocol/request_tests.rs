@@ -1,7 +1,7 @@
 //! Requests, good and bad, by tables; and whatever dimensions a caller may think of.
 
 use super::*;
-use crate::protocol::tensor::TensorSpec;
+use crate::protocol::{data::Datatype, tensor::TensorSpec};
 use proptest::prelude::*;
 
 fn spec(name: &str, shape: &[i64]) -> TensorSpec {

@@ -42,7 +42,9 @@ pub fn select(outputs: Vec<Tensor>, wanted: &[Wanted]) -> Vec<Tensor> {
 /// # Errors
 /// Strings that aren't UTF-8 were asked for as JSON.
 pub fn encode(head: Head<'_>, outputs: &[Tensor], wanted: &[Wanted], binary_outputs: bool) -> Result<Encoded, Error> {
-    let mut body = Vec::with_capacity(256);
+    // Room for most answers: text of a few bytes for each element, or the elements themselves.
+    let size: usize = outputs.iter().map(|tensor| 96 + tensor.data.le_bytes() * 3).sum();
+    let mut body = Vec::with_capacity(128 + size);
     let mut binary: Vec<u8> = Vec::new();
     body.extend_from_slice(b"{\"model_name\":");
     text(&mut body, head.model)?;
@@ -67,9 +69,10 @@ pub fn encode(head: Head<'_>, outputs: &[Tensor], wanted: &[Wanted], binary_outp
         let asked = wanted.iter().find(|output| output.name == tensor.name).and_then(|output| output.binary);
         if asked.unwrap_or(binary_outputs) {
             raw = true;
-            let bytes = tensor.data.to_le();
-            body.extend_from_slice(format!(",\"parameters\":{{\"binary_data_size\":{}}}}}", bytes.len()).as_bytes());
-            binary.extend_from_slice(&bytes);
+            body.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+            text(&mut body, &tensor.data.le_bytes())?;
+            body.extend_from_slice(b"}}");
+            tensor.data.write_le(&mut binary);
         } else {
             body.extend_from_slice(b",\"data\":");
             json_data::write(&mut body, &tensor.name, &tensor.data, 0, tensor.data.len())?;

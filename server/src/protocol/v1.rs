@@ -1,18 +1,13 @@
 //! KServe's v1 `:predict`: `{"instances": [...]}` to the model's one input, `{"predictions": [...]}` back.
 
 use super::{
-    json_data, shape,
+    json::Reader,
+    json_data,
+    request::Wrong,
+    shape,
     tensor::{Signature, Tensor},
 };
 use crate::error::{Error, Kind};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-#[derive(Deserialize)]
-struct WireRequest<'a> {
-    #[serde(borrow)]
-    instances: &'a RawValue,
-}
 
 /// Reads instances; their nesting is the tensor's shape.
 ///
@@ -22,9 +17,17 @@ pub fn parse(json: &[u8], signature: &Signature) -> Result<Vec<Tensor>, Error> {
     let [spec] = signature.inputs.as_slice() else {
         return Err(Error::new(Kind::Unsupported, "predict takes models with one input; use /v2 for this one"));
     };
-    let wire: WireRequest<'_> =
-        serde_json::from_slice(json).map_err(|error| Error::invalid(format!("the body has no instances: {error}")))?;
-    let (data, dims) = json_data::parse(&spec.name, spec.datatype, wire.instances, json.len())?;
+    let mut reader = Reader::new(json);
+    let mut instances = None;
+    let read = reader.object(|reader, key| {
+        if key != "instances" {
+            return Ok(reader.skip().map(drop)?);
+        }
+        instances = Some(json_data::parse(&spec.name, spec.datatype, reader, json.len())?);
+        Ok::<_, Wrong>(())
+    });
+    read.and_then(|()| Ok(reader.end()?)).map_err(|wrong| wrong.told("the body has no instances"))?;
+    let (data, dims) = instances.ok_or_else(|| Error::invalid("the body has no instances"))?;
     shape::count(&dims).ok_or_else(|| Error::invalid("the instances are too large"))?;
     Ok(vec![Tensor { name: spec.name.clone(), shape: dims, data }])
 }

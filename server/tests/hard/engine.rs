@@ -6,6 +6,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use millrace_crds::manifest::Manifest;
 use millrace_server::{
+    answers::Answers,
     engine::{
         Engine, EngineError,
         fake::{FakeEngine, Gate, Told},
@@ -132,5 +133,45 @@ async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
     tokio::task::spawn_blocking(move || hung.join().unwrap()).await.unwrap();
     assert!(next_answer(&mut stuck, deadline).await.unwrap().is_none());
     assert_eq!(next_answer(&mut submit(), deadline).await.unwrap().unwrap().outputs.len(), 1);
+    workers.stop();
+}
+
+/// A request that runs on the thread that brought it has nobody else to answer it: health tells, and a new process is the
+/// cure. Others are answered meanwhile.
+#[tokio::test]
+async fn a_lone_request_that_hangs_is_told_by_health() {
+    let (gate, works) = (Gate::default(), Works::default());
+    let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
+    let options = WorkOptions { bounds, buckets: Vec::new(), inline: true, hang: Duration::from_millis(100) };
+    let engines = vec![works.engine(vec![gate.clone()])];
+    let (workers, _threads) = Workers::start(engines, options, Arc::new(Metrics::new("fake", "none"))).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let submit = move |workers: &Workers| {
+        let row = Tensor { name: "x".to_owned(), shape: vec![1, 2], data: Data::Fp32(vec![1.0, 0.0]) };
+        workers.submit(vec![row], 1, 0, deadline).unwrap()
+    };
+    // How quick the model is shows from the first runs on: then nothing is sent to its thread any more.
+    let mut in_place = false;
+    while !in_place {
+        let mut answers = submit(&workers);
+        in_place = matches!(answers, Answers::Here(_));
+        next_answer(&mut answers, deadline).await.unwrap();
+    }
+    gate.close();
+    let hung = std::thread::spawn({
+        let workers = Arc::clone(&workers);
+        move || submit(&workers)
+    });
+    let begun = Instant::now();
+    while !workers.is_stuck() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody sees that it hangs");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The thread of the engine that hangs may have taken it: then it hands it back.
+    let answer = next_answer(&mut submit(&workers), deadline).await.unwrap().unwrap();
+    assert_eq!(answer.outputs[0].data, Data::Fp32(vec![2.0, 1.0]));
+    gate.open();
+    let mut late = tokio::task::spawn_blocking(move || hung.join().unwrap()).await.unwrap();
+    assert_eq!(next_answer(&mut late, deadline).await.unwrap_err().kind, Kind::Engine, "it was given up");
     workers.stop();
 }

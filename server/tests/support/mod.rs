@@ -12,6 +12,7 @@ use hyper_util::{
 };
 use millrace_crds::manifest::Manifest;
 use millrace_server::{
+    crew::Crew,
     engine::{
         Engine,
         fake::{FakeEngine, Gate},
@@ -90,7 +91,7 @@ impl Serving {
         let address = listener.local_addr().unwrap();
         let (end, ending) = watch::channel(false);
         let wire = Wire::new(Arc::clone(&replica));
-        tokio::spawn(listen::serve(listener, tls, ending, move |request| wire.clone().answer(request)));
+        tokio::spawn(listen::serve(listener, Crew::here(), tls, ending, move |request| wire.clone().answer(request)));
         Self { replica, address, _end: end }
     }
 
@@ -179,17 +180,22 @@ impl Serving {
 
     /// A call to ModelInfer with one more header, without the library's client: gives `grpc-status`.
     pub async fn grpc_by_hand(&self, message: &proto::ModelInferRequest, name: &str, value: &str) -> String {
+        let message = message.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        self.grpc_of([&[0], &length[..], &message[..]].concat(), name, value).await
+    }
+
+    /// The same with a body of one's own.
+    pub async fn grpc_of(&self, body: Vec<u8>, name: &str, value: &str) -> String {
         let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let message = message.encode_to_vec();
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         let request = Request::post("http://server/inference.GRPCInferenceService/ModelInfer")
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header(name, value)
-            .body(Full::new(Bytes::from([&[0], &length[..], &message[..]].concat())));
+            .body(Full::new(Bytes::from(body)));
         let (parts, body) = sender.send_request(request.unwrap()).await.unwrap().into_parts();
         let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
         let status = parts.headers.get("grpc-status").or(trailers.get("grpc-status"));

@@ -1,6 +1,6 @@
-//! The Python clients that the tests run, in a virtual environment.
+//! Python programs, in virtual environments: the clients that the tests run, and peers of the bench.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -15,15 +15,22 @@ pub struct Python {
 }
 
 impl Python {
-    /// Reads the lock file.
+    /// The clients.
+    ///
+    /// # Errors
+    /// When their lock file can't be read.
+    pub fn of(cache: &Cache) -> Result<Self> {
+        Self::locked(cache, &repository().join("tests/python/requirements.txt"))
+    }
+
+    /// Whatever a lock file pins.
     ///
     /// # Errors
     /// When it can't be read.
-    pub fn of(cache: &Cache) -> Result<Self> {
-        let lock = repository().join("tests/python/requirements.txt");
-        let text = std::fs::read(&lock).with_context(|| lock.display().to_string())?;
+    pub fn locked(cache: &Cache, lock: &Path) -> Result<Self> {
+        let text = std::fs::read(lock).with_context(|| lock.display().to_string())?;
         let folder = cache.join(format!("venv-{}", &exec::digest(&[&text])[..8]));
-        Ok(Self { lock, folder })
+        Ok(Self { lock: lock.to_owned(), folder })
     }
 
     /// The environment's interpreter.

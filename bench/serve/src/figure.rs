@@ -1,0 +1,81 @@
+//! Figures: of one run, and the median of several with how far they spread.
+
+use crate::process::Usage;
+use millrace_bench::latency::Summary;
+use serde::Serialize;
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Requests a second.
+    pub per_second: f64,
+    /// Median latency in microseconds.
+    pub p50_us: f64,
+    /// 99th percentile in microseconds.
+    pub p99_us: f64,
+    /// Processor time of the server for each request, in microseconds.
+    pub cpu_us: f64,
+    /// Memory of the server at the end, in MiB.
+    pub resident_mib: f64,
+    /// What it grew by while it was measured, in MiB.
+    pub grown_mib: f64,
+}
+
+impl Figures {
+    /// From what the generator saw, and what the server used at both edges.
+    pub fn of(summary: &Summary, [before, after]: [Usage; 2]) -> Self {
+        let mib = |kib: u64| kib as f64 / 1_024.0;
+        let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
+        Self {
+            per_second: summary.answered as f64 / summary.seconds,
+            p50_us: summary.p50_ms * 1e3,
+            p99_us: summary.p99_ms * 1e3,
+            cpu_us: cpu * 1e6 / (summary.answered as f64).max(1.0),
+            resident_mib: mib(after.resident_kib),
+            grown_mib: mib(after.resident_kib) - mib(before.resident_kib),
+        }
+    }
+
+    /// The median of each figure.
+    pub fn median(runs: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| median(runs.iter().map(figure).collect());
+        Self {
+            per_second: of(|run| run.per_second),
+            p50_us: of(|run| run.p50_us),
+            p99_us: of(|run| run.p99_us),
+            cpu_us: of(|run| run.cpu_us),
+            resident_mib: of(|run| run.resident_mib),
+            grown_mib: of(|run| run.grown_mib),
+        }
+    }
+}
+
+/// The middle one; of an even number, the mean of both.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => values[half],
+        _ => f64::midpoint(values[half - 1], values[half]),
+    }
+}
+
+/// The largest less the smallest, as a share of the median.
+pub fn spread(values: &[f64]) -> f64 {
+    let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
+    (most - least) / median(values.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_spreads() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![1.0, 2.0]), 1.5);
+        assert!(median(Vec::new()).is_nan());
+        assert_eq!(spread(&[9.0, 10.0, 12.0]), 0.3);
+    }
+}

@@ -1,0 +1,7 @@
+//! What no server can beat, each as small as it can be: a limit that is itself slow would flatter.
+
+mod cores;
+pub mod echo;
+pub mod engine_loop;
+pub mod floats;
+pub mod floor;

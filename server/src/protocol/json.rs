@@ -1,0 +1,303 @@
+//! JSON in one pass, for readers who know what they expect: no tree of values, and nothing is looked at twice.
+
+use std::{borrow::Cow, fmt};
+
+/// Deepest nesting of what is skipped.
+const DEEPEST: usize = 128;
+
+/// Powers of ten that a float holds exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// A number as JSON has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// An integer of 0 or more.
+    Unsigned(u64),
+    /// A negative integer.
+    Negative(i64),
+    /// With a fraction or an exponent, or too large for an integer.
+    Float(f64),
+}
+
+/// Where a text stops being what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    what: &'static str,
+    at: usize,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.at)
+    }
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// At the beginning of a text.
+    #[must_use]
+    pub fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// What is wrong here.
+    #[must_use]
+    pub fn fault(&self, what: &'static str) -> Fault {
+        Fault { what, at: self.at }
+    }
+
+    /// Bytes that are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.text.len() - self.at
+    }
+
+    /// The next byte that is no white space; 0: the text has ended.
+    #[inline]
+    pub fn peek(&mut self) -> u8 {
+        while let Some(&byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
+            self.at += 1;
+        }
+        0
+    }
+
+    /// Takes the byte if it comes next.
+    #[inline]
+    pub fn take(&mut self, byte: u8) -> bool {
+        let next = self.peek() == byte && self.at < self.text.len();
+        self.at += usize::from(next);
+        next
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Fault> {
+        if self.take(byte) { Ok(()) } else { Err(self.fault(what)) }
+    }
+
+    /// Takes `null`, if it comes next.
+    pub fn null(&mut self) -> bool {
+        self.peek();
+        self.word(b"null")
+    }
+
+    /// `true` or `false`; `None`: neither comes next.
+    pub fn boolean(&mut self) -> Option<bool> {
+        self.peek();
+        if self.word(b"true") { Some(true) } else { self.word(b"false").then_some(false) }
+    }
+
+    fn word(&mut self, word: &[u8]) -> bool {
+        let next = self.text[self.at..].starts_with(word);
+        self.at += if next { word.len() } else { 0 };
+        next
+    }
+
+    /// Nothing but white space may follow.
+    ///
+    /// # Errors
+    /// Something does.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        if self.peek() == 0 && self.at == self.text.len() { Ok(()) } else { Err(self.fault("more than one value")) }
+    }
+
+    /// Reads an object: `member` is called after each key, and reads its value.
+    ///
+    /// # Errors
+    /// No object is next, or `member` fails.
+    pub fn object<E: From<Fault>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'{', "expected an object")?;
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':', "expected a colon")?;
+            member(self, &key)?;
+            if self.take(b'}') {
+                return Ok(());
+            }
+            self.expect(b',', "expected a comma or the end of an object")?;
+        }
+    }
+
+    /// Reads an array: `element` is called at each value, and reads it.
+    ///
+    /// # Errors
+    /// No array is next, or `element` fails.
+    #[inline]
+    pub fn array<E: From<Fault>>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        self.expect(b'[', "expected an array")?;
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            if self.take(b']') {
+                return Ok(());
+            }
+            self.expect(b',', "expected a comma or the end of an array")?;
+        }
+    }
+
+    /// Reads a string.
+    ///
+    /// # Errors
+    /// None is next, or it is no UTF-8.
+    pub fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        self.expect(b'"', "expected a string")?;
+        let from = self.at;
+        let mut plain = true;
+        loop {
+            match self.text.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    plain = false;
+                    self.at += 2;
+                }
+                Some(0x20..) => self.at += 1,
+                Some(_) => return Err(self.fault("a control character in a string")),
+                None => return Err(Fault { what: "a string that doesn't end", at: from }),
+            }
+        }
+        let (quoted, inner) = (&self.text[from - 1..=self.at], &self.text[from..self.at]);
+        self.at += 1;
+        let read = if plain {
+            std::str::from_utf8(inner).ok().map(Cow::Borrowed)
+        } else {
+            serde_json::from_slice(quoted).ok().map(Cow::Owned)
+        };
+        read.ok_or(Fault { what: "a string that is no UTF-8, or has an unknown escape", at: from })
+    }
+
+    /// Reads a number. Up to 15 digits it is exact by one multiplication or division; others go to the standard library.
+    ///
+    /// # Errors
+    /// None is next, or none that a float can hold.
+    #[inline]
+    pub fn number(&mut self) -> Result<Number, Fault> {
+        self.peek();
+        let from = self.at;
+        let negative = self.text.get(from) == Some(&b'-');
+        self.at += usize::from(negative);
+        let (mut mantissa, whole) = (0u64, self.at);
+        let zero = self.text.get(whole) == Some(&b'0');
+        self.digits(&mut mantissa)?;
+        let mut digits = self.at - whole;
+        if zero && digits > 1 {
+            return Err(Fault { what: "a number that begins with 0", at: from });
+        }
+        let (mut exponent, mut float) = (0i64, false);
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            let fraction = self.at;
+            self.digits(&mut mantissa)?;
+            let length = self.at - fraction;
+            (digits, exponent, float) = (digits + length, -i64::try_from(length).unwrap_or(i64::MAX), true);
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            exponent = exponent.saturating_add(self.exponent()?);
+            float = true;
+        }
+        let text = &self.text[from..self.at];
+        if !float && digits < 20 {
+            return Ok(match (negative, i64::try_from(mantissa)) {
+                (false, _) => Number::Unsigned(mantissa),
+                (true, Ok(0)) => Number::Float(-0.0),
+                (true, Ok(value)) => Number::Negative(-value),
+                (true, Err(_)) => return long(text).ok_or_else(|| self.fault("a number that is too large")),
+            });
+        }
+        let power = usize::try_from(exponent.unsigned_abs()).ok().and_then(|power| POWERS.get(power));
+        if let (Some(power), true) = (power, float && digits < 20 && mantissa < 1 << 53) {
+            #[allow(clippy::cast_precision_loss)] // it is exact
+            let value = mantissa as f64;
+            let value = if exponent < 0 { value / power } else { value * power };
+            return Ok(Number::Float(if negative { -value } else { value }));
+        }
+        let exact = if float { fraction(text) } else { long(text) };
+        exact.ok_or_else(|| self.fault("a number that is too large"))
+    }
+
+    /// Takes digits, at least one, into the mantissa; of more than 19, what it holds is of no use.
+    #[inline]
+    fn digits(&mut self, mantissa: &mut u64) -> Result<(), Fault> {
+        let from = self.at;
+        while let Some(byte @ b'0'..=b'9') = self.text.get(self.at) {
+            *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            self.at += 1;
+        }
+        if self.at == from { Err(self.fault("expected a digit")) } else { Ok(()) }
+    }
+
+    fn exponent(&mut self) -> Result<i64, Fault> {
+        self.at += 1;
+        let negative = self.text.get(self.at) == Some(&b'-');
+        self.at += usize::from(matches!(self.text.get(self.at), Some(b'-' | b'+')));
+        let from = self.at;
+        let mut value = 0;
+        self.digits(&mut value)?;
+        let value = if self.at - from < 10 { i64::try_from(value).unwrap_or(i64::MAX) } else { i64::MAX / 2 };
+        Ok(if negative { -value } else { value })
+    }
+
+    /// Skips a value; gives its text.
+    ///
+    /// # Errors
+    /// No value is next, or it nests too deeply.
+    pub fn skip(&mut self) -> Result<&'a [u8], Fault> {
+        self.peek();
+        let from = self.at;
+        self.skip_nested(0)?;
+        Ok(&self.text[from..self.at])
+    }
+
+    fn skip_nested(&mut self, depth: usize) -> Result<(), Fault> {
+        if depth > DEEPEST {
+            return Err(self.fault("nested too deeply"));
+        }
+        match self.peek() {
+            b'"' => self.string().map(drop),
+            b'{' => self.object(|reader, _| reader.skip_nested(depth + 1)),
+            b'[' => self.array(|reader| reader.skip_nested(depth + 1)),
+            b't' | b'f' | b'n' if self.null() || self.boolean().is_some() => Ok(()),
+            _ => self.number().map(drop),
+        }
+    }
+}
+
+/// A number with more digits than one step is exact for, by the standard library.
+fn fraction(text: &[u8]) -> Option<Number> {
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    value.is_finite().then_some(Number::Float(value))
+}
+
+/// An integer of many digits; one that no integer type holds is a float.
+#[cold]
+fn long(text: &[u8]) -> Option<Number> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Ok(value) = text.parse() {
+        return Some(Number::Unsigned(value));
+    }
+    if let Ok(value) = text.parse() {
+        return Some(Number::Negative(value));
+    }
+    fraction(text.as_bytes())
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;
