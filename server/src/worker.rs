@@ -314,8 +314,11 @@ impl Workers {
         let timer = seat.begin(Waiting::Caller);
         let ran = self.attempt(seat, rows, timer, || {
             engine.run(&inputs, &mut |outputs| {
-                let outputs = if padded == rows { Some(outputs) } else { batch::split(&outputs, 0, rows) };
-                here.push_back(answers::answer(outputs, Duration::ZERO, timer.elapsed()));
+                // An engine that was given up has been replaced: what it says now is no answer any more.
+                if !seat.is_left() {
+                    let outputs = if padded == rows { Some(outputs) } else { batch::split(&outputs, 0, rows) };
+                    here.push_back(answers::answer(outputs, Duration::ZERO, timer.elapsed()));
+                }
             })
         });
         self.metrics.queue_duration.observe(0.0);
