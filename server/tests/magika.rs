@@ -38,7 +38,10 @@ fn options(providers: Vec<ExecutionProvider>) -> OrtOptions {
 fn known_answers() {
     let Some((library, model)) = real() else { return };
     let environment = load_library(&library).unwrap();
-    let mut engine = OrtEngine::load(environment, &model, &options(vec![ExecutionProvider::CPU])).unwrap();
+    // Batch sizes that are prepared mean graphs on a GPU, and nothing on the processor.
+    let options = OrtOptions { graphs: 2, ..options(vec![ExecutionProvider::CPU]) };
+    let mut engine = OrtEngine::load(environment, &model, &options).unwrap();
+    assert_eq!(engine.graphs(), 0);
     let pipeline = Pipeline::compile(
         &manifest().spec.pipeline,
         &Target {

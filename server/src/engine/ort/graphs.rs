@@ -66,11 +66,28 @@ impl Graphs {
         // The shapes of the outputs are known once the model has run.
         let outputs = run(session, signature, inputs, Some(&options("-1")?))?;
         if self.recorded.len() < self.limit {
-            let mut graph = Graph::new(session, &self.recorded.len().to_string(), inputs, &outputs)?;
-            graph.run(session, signature, inputs)?;
-            self.recorded.insert(shapes, graph);
+            match self.record(session, signature, inputs, &outputs) {
+                Ok(graph) => drop(self.recorded.insert(shapes, graph)),
+                Err(error) => {
+                    tracing::warn!(%error, "no CUDA graph for this shape, nor for others: they are launched node by node");
+                    self.limit = 0;
+                }
+            }
         }
         Ok(outputs)
+    }
+
+    /// Records a graph for the shapes of these inputs, and replays it once.
+    fn record(
+        &self,
+        session: &mut Session,
+        signature: &Signature,
+        inputs: &[Tensor],
+        outputs: &[Tensor],
+    ) -> Result<Graph, EngineError> {
+        let mut graph = Graph::new(session, &self.recorded.len().to_string(), inputs, outputs)?;
+        graph.run(session, signature, inputs)?;
+        Ok(graph)
     }
 }
 

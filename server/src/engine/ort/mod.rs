@@ -31,7 +31,7 @@ pub struct OrtOptions {
     pub precision: Option<Precision>,
     /// Threads of a session.
     pub threads: usize,
-    /// Shapes that CUDA graphs are recorded for at most; 0: none are.
+    /// Shapes that CUDA graphs are recorded for at most, where CUDA is the first provider; 0: none are.
     pub graphs: usize,
     /// How TensorRT builds its engine, where it is asked for.
     pub tensorrt: Option<TensorRt>,
@@ -88,7 +88,7 @@ impl OrtEngine {
     /// # Errors
     /// `ProviderUnavailable`: the provider that was asked for can't be had. `ModelInvalid`: the file is no model for it.
     pub fn load(environment: &Environment, model: &Path, options: &OrtOptions) -> Result<Self, StartError> {
-        if options.graphs > 0 {
+        if options.graphs > 0 && options.providers.first() == Some(&ExecutionProvider::CUDA) {
             match Self::with(builder(environment, options)?, model) {
                 Ok(engine) => return Ok(Self { graphs: Some(Graphs::new(options.graphs)), ..engine }),
                 Err(error) => tracing::info!(%error, "no CUDA graphs for this model: it is launched node by node"),
