@@ -18,6 +18,7 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod listen;
+pub mod load;
 pub mod metrics;
 pub mod model;
 pub mod openapi;

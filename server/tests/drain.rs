@@ -16,7 +16,7 @@ use millrace_server::{
         Engine,
         fake::{FakeEngine, Gate},
     },
-    serve,
+    load, serve,
 };
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -46,7 +46,7 @@ fn the_server_itself() {
     let Asked::Serve(options) = Args::try_parse_from(flags.into_iter().chain(rest)).unwrap().command else { panic!() };
     let gate = Gate::default();
     let engine = FakeEngine::new(1, gate.clone()).taking(Duration::from_millis(20));
-    let (replica, threads) = serve::build(
+    let (replica, threads) = load::build(
         &Manifest::from_yaml(MANIFEST).unwrap(),
         vec![Box::new(engine) as Box<dyn Engine>],
         &millrace_server::model::Fetched::nowhere(),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use millrace_server::{model::verify, serve};
+use millrace_server::{load, model::verify};
 use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
@@ -225,7 +225,7 @@ async fn serve_takes_the_variant_that_it_is_told() {
     let mut options = desk.real.options(&manifest, &desk.model);
     options.variant = Some("int8".to_owned());
     options.model.variant_file = vec![("int8".to_owned(), PathBuf::from(desk.path("int8.onnx")))];
-    let (replica, _threads) = serve::load(&options).await.unwrap();
+    let (replica, _threads) = load::load(&options).await.unwrap();
     let digest = verify::digest_of(Path::new(&desk.path("int8.onnx"))).unwrap();
     assert!(replica.metrics.render(0, 0).contains(&digest));
     let serving = Serving::with(replica).await;
@@ -234,6 +234,6 @@ async fn serve_takes_the_variant_that_it_is_told() {
     assert!(status == 200 && text.contains("\"python\""), "{text}");
     // Its quality is 0 in this manifest.
     desk.manifest(&["int8"], 0.5);
-    let error = serve::load(&options).await.err().unwrap();
+    let error = load::load(&options).await.err().unwrap();
     assert!(error.message.contains("below model.minQuality 0.5"), "{error}");
 }

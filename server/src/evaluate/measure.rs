@@ -8,12 +8,12 @@ use crate::{
     config::{self, EvaluateOptions},
     engine::ort::load_library,
     error::{Error, Kind, StartError},
+    load,
     metrics::Totals,
     model,
     pipeline::{Value, scores},
     process,
     replica::Replica,
-    serve,
 };
 use millrace_crds::{conditions::reason, manifest::Manifest, report::EngineBuild};
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub async fn measure(
     let before = resident();
     let file_bytes = std::fs::metadata(&fetched.path).map_or(0, |file| file.len());
     let queue = usize::try_from(manifest.spec.batching.max_queue).unwrap_or(usize::MAX);
-    let (replica, _threads) = serve::start(manifest, Arc::clone(&fetched), &options.model, Duration::ZERO).await?;
+    let (replica, _threads) = load::start(manifest, Arc::clone(&fetched), &options.model, Duration::ZERO).await?;
     settled(&replica).await?;
     let half = Duration::from_secs(options.seconds.into()) / 2;
     // The first answer isn't timed: it fills caches that the others find full.

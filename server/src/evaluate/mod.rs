@@ -13,7 +13,7 @@ pub mod score;
 
 pub use report::mebibytes;
 
-use crate::{config::EvaluateOptions, error::StartError, model::variant, serve};
+use crate::{config::EvaluateOptions, error::StartError, load, model::variant};
 use data::Item;
 use measure::Measured;
 use millrace_crds::{Model, ModelVariant, conditions::reason};
@@ -47,7 +47,7 @@ fn invalid(message: impl Into<String>) -> StartError {
 /// # Errors
 /// The model or a variant can't be served, or the data don't fit it.
 pub async fn run(options: EvaluateOptions) -> Result<ExitCode, StartError> {
-    let manifest = serve::read(&options.model)?;
+    let manifest = load::read(&options.model)?;
     let items: Arc<[Item]> = data::read(&options.data, &manifest.spec.pipeline)?.into();
     if let Some(only) = &options.only {
         let only = Some(only.as_str()).filter(|name| !name.is_empty());

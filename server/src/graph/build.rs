@@ -5,12 +5,12 @@ use crate::{
     admit::Admission,
     engine::ort::provide::Provided,
     error::StartError,
+    load::{self, Threads},
     metrics::Metrics,
     model::{self, Fetched},
     pipeline::Target,
     queue::Bounds,
     replica::{Facts, Replica, Served},
-    serve::{self, Threads},
     unit::Unit,
     worker::{WorkOptions, Workers},
 };
@@ -49,7 +49,7 @@ pub fn build(
     let graph = Graph::compile(&spec.pipeline.steps, &targets.collect::<Vec<_>>())?;
     let begun = Instant::now();
     for (at, (model, told)) in models.iter_mut().zip(&told).enumerate() {
-        let buckets = serve::buckets(manifest, told.max_rows);
+        let buckets = load::buckets(manifest, told.max_rows);
         for engine in &mut model.provided.engines {
             model::warm_up(&mut **engine, &buckets, &graph.lengths(at)).map_err(|error| {
                 tracing::error!(%error, model = model.name, "warm-up");
@@ -63,7 +63,7 @@ pub fn build(
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &model::together(digests)).with_models());
     metrics.loaded(fetch + load + warm_up);
     let most = usize::try_from(graph.most_bytes()).unwrap_or(usize::MAX);
-    let bounds = serve::bounds(manifest, 1)?;
+    let bounds = load::bounds(manifest, 1)?;
     // Room for the largest images of one request, beside the bodies of all.
     let held = bounds.bytes.saturating_add(most);
     let running: usize =
@@ -75,9 +75,9 @@ pub fn build(
         let entries = admitted.saturating_mul(Unit::most_side_by_side(max_rows));
         let options = WorkOptions {
             bounds: Bounds { entries, bytes: held, rows: max_rows, ..bounds },
-            buckets: serve::buckets(manifest, max_rows),
+            buckets: load::buckets(manifest, max_rows),
             inline: false,
-            hang: serve::hang(warm_up),
+            hang: load::hang(warm_up),
         };
         let Provided { engines, build } = model.provided;
         let spares = engines.iter().filter_map(|engine| engine.spare());
@@ -88,7 +88,7 @@ pub fn build(
         units.push(Arc::new(Unit { signature, max_rows, workers, engines: states, build }));
         threads.extend(own_threads);
     }
-    let facts = Facts { platform: "ensemble", ..serve::facts(manifest, graph.signature(), 1, [fetch, load, warm_up])? };
+    let facts = Facts { platform: "ensemble", ..load::facts(manifest, graph.signature(), 1, [fetch, load, warm_up])? };
     let door = Admission::new(admitted as u64, held as u64);
     Ok((Arc::new(Replica::new(facts, Served::Graph(Arc::new(graph)), units, door, metrics)), threads))
 }
@@ -107,7 +107,7 @@ impl Told {
         let signature = engine.signature().clone();
         let own = manifest.spec.models.iter().find(|own| own.name.as_str() == model.name);
         let most = own.and_then(|own| own.max_batch_size).and_then(|most| usize::try_from(most).ok());
-        let max_rows = serve::max_rows(manifest, &signature).min(most.unwrap_or(usize::MAX));
+        let max_rows = load::max_rows(manifest, &signature).min(most.unwrap_or(usize::MAX));
         Ok(Self { max_rows, signature, metadata: engine.metadata() })
     }
 }

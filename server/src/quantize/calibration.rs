@@ -4,12 +4,12 @@ use crate::{
     engine::{Engine, EngineError},
     error::StartError,
     evaluate::{data::Item, measure},
+    load,
     model::Fetched,
     protocol::{
         data::Datatype,
         tensor::{Signature, Tensor},
     },
-    serve,
 };
 use millrace_crds::{conditions::reason, manifest::Manifest};
 use std::{
@@ -74,7 +74,7 @@ pub async fn write(
     let recording = Arc::new(AtomicBool::new(false));
     let recorder = Recorder { engine, folder: folder.to_owned(), recording: Arc::clone(&recording), runs: 0 };
     let engines: Vec<Box<dyn Engine>> = vec![Box::new(recorder)];
-    let (replica, _threads) = serve::build(manifest, engines, fetched, [Duration::ZERO; 2])?;
+    let (replica, _threads) = load::build(manifest, engines, fetched, [Duration::ZERO; 2])?;
     recording.store(true, Ordering::SeqCst);
     for item in items {
         measure::ask(&replica, item).await.map_err(|error| measure::refused(item, &error))?;

@@ -14,8 +14,8 @@ use crate::{
     },
     error::StartError,
     evaluate::{data, mebibytes},
+    load,
     model::{self, verify},
-    serve,
 };
 use millrace_crds::{ExecutionProvider, Model, conditions::reason};
 use python::Done;
@@ -31,7 +31,7 @@ fn invalid(message: impl Into<String>) -> StartError {
 /// # Errors
 /// The model can't be had or quantised, there is no Python that can, or the result isn't the same model any more.
 pub async fn run(options: QuantizeOptions) -> Result<ExitCode, StartError> {
-    let manifest = serve::read(&options.model)?;
+    let manifest = load::read(&options.model)?;
     let spec = &manifest.spec;
     let model = spec.model.as_ref().ok_or_else(|| invalid("the manifest names no model"))?;
     let fetched = model::obtain(&manifest, &options.model, None).await?;

@@ -19,9 +19,9 @@ use millrace_server::{
     },
     grpc::proto::{self, grpc_inference_service_client::GrpcInferenceServiceClient},
     listen::{self, Wire},
+    load,
     model::Fetched,
     replica::Replica,
-    serve,
     tls::Tls,
 };
 use prost::Message as _;
@@ -77,7 +77,7 @@ impl Serving {
 
     /// A server with engines of a test's own.
     pub async fn over(manifest: &Manifest, engines: Vec<Box<dyn Engine>>, tls: Option<Arc<Tls>>) -> Self {
-        let (replica, _threads) = serve::build(manifest, engines, &Fetched::nowhere(), [Duration::ZERO; 2]).unwrap();
+        let (replica, _threads) = load::build(manifest, engines, &Fetched::nowhere(), [Duration::ZERO; 2]).unwrap();
         Self::behind(replica, tls).await
     }
 

@@ -5,7 +5,7 @@ use clap::Parser as _;
 use millrace_server::{
     config::{Args, Command, ServeOptions},
     error::StartError,
-    serve,
+    load,
 };
 use serde_json::Value;
 use std::{
@@ -51,7 +51,7 @@ impl Real {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.yaml");
         std::fs::write(&path, manifest).unwrap();
-        let (replica, _threads) = serve::load(&self.options(&path, model)).await?;
+        let (replica, _threads) = load::load(&self.options(&path, model)).await?;
         Ok(Serving::with(replica).await)
     }
 

@@ -1,0 +1,329 @@
+//! From a manifest to a replica that is ready: what it asks for is fetched, checked, loaded and run once.
+
+use crate::{
+    admit::Admission,
+    config::{self, ModelOptions, ServeOptions},
+    engine::ort::{
+        OrtOptions, load_library,
+        provide::{Order, Provided, provide},
+    },
+    error::StartError,
+    graph::{self, build::Loaded},
+    http::models::PLATFORM,
+    metrics::Metrics,
+    model::{self, Fetched},
+    pipeline::{Pipeline, Target},
+    protocol::tensor::Signature,
+    queue::Bounds,
+    replica::{Facts, Replica, Served},
+    unit::Unit,
+    worker::{WorkOptions, Workers},
+};
+use millrace_crds::{
+    AuditPayloads, ExecutionProvider, NamedModel, conditions::reason, manifest::Manifest, report::StartupReport,
+};
+use millrace_hop::limits::Limits;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+fn invalid(message: impl Into<String>) -> StartError {
+    StartError::new(reason::INVALID, message)
+}
+
+/// Fields that promise protection and aren't enforced here: to serve without them would break the promise in silence.
+fn refuse_promises(manifest: &Manifest) -> Result<(), StartError> {
+    let spec = &manifest.spec;
+    let model = spec.model.as_ref();
+    for (asked, field) in [
+        (model.is_some_and(|model| model.signature.is_some()), "model.signature"),
+        (spec.audit.as_ref().is_some_and(|audit| audit.payloads != AuditPayloads::None), "audit"),
+        (spec.state.is_some(), "state"),
+        (spec.explain.is_some(), "explain"),
+    ] {
+        if asked {
+            return Err(StartError::new(
+                reason::NOT_SUPPORTED,
+                format!("{field} is not supported yet: the server would not keep what it promises"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Engine threads, to be joined once they have ended.
+pub type Threads = Vec<std::thread::JoinHandle<()>>;
+
+/// Gets, checks and loads the models of a manifest, up to a replica that is ready, and its engine threads.
+///
+/// # Errors
+/// Why they can't be served.
+pub async fn load(options: &ServeOptions) -> Result<(Arc<Replica>, Threads), StartError> {
+    let manifest = read(&options.model)?;
+    refuse_promises(&manifest)?;
+    let begun = Instant::now();
+    if !manifest.spec.models.is_empty() {
+        let fetched = model::obtain_each(&manifest.spec.models, &options.model).await?;
+        return start_graph(manifest, fetched, &options.model, begun.elapsed()).await;
+    }
+    if let (Some(model), Some(name)) = (&manifest.spec.model, &options.variant) {
+        model::variant::keeps_quality(model, name)?;
+    }
+    let fetched = Arc::new(model::obtain(&manifest, &options.model, options.variant.as_deref()).await?);
+    start(manifest, fetched, &options.model, begun.elapsed()).await
+}
+
+/// Reads a manifest.
+///
+/// # Errors
+/// It can't be read, or names both one model and several, or neither.
+pub fn read(options: &ModelOptions) -> Result<Manifest, StartError> {
+    let text = std::fs::read_to_string(&options.manifest)
+        .map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
+    let manifest = Manifest::from_yaml(&text).map_err(invalid)?;
+    let several = !manifest.spec.models.is_empty();
+    if several == manifest.spec.pipeline.steps.is_empty() || several == manifest.spec.model.is_some() {
+        return Err(invalid("give model (one), or models (several) and pipeline.steps"));
+    }
+    Ok(manifest)
+}
+
+/// Loads a model that is here, up to a replica that is ready.
+///
+/// # Errors
+/// Why it can't be served.
+pub async fn start(
+    manifest: Manifest,
+    fetched: Arc<Fetched>,
+    options: &ModelOptions,
+    fetch: Duration,
+) -> Result<(Arc<Replica>, Threads), StartError> {
+    let (library, cache) = (config::ort_library(options), engine_cache(options));
+    apart(move || {
+        let begun = Instant::now();
+        let provided = engines(&manifest, &fetched, &library, cache)?;
+        build(&manifest, provided, &fetched, [fetch, begun.elapsed()])
+    })
+    .await
+}
+
+/// Loads several models that are here, up to a replica that is ready.
+async fn start_graph(
+    manifest: Manifest,
+    fetched: Vec<Fetched>,
+    options: &ModelOptions,
+    fetch: Duration,
+) -> Result<(Arc<Replica>, Threads), StartError> {
+    let (library, cache) = (config::ort_library(options), engine_cache(options));
+    apart(move || {
+        let begun = Instant::now();
+        let load = |(model, fetched): (&NamedModel, Fetched)| {
+            let (name, fetched) = (model.name.to_string(), Arc::new(fetched));
+            match engines(&manifest, &fetched, &library, cache.clone()) {
+                Ok(provided) => Ok(Loaded { name, provided, fetched }),
+                Err(error) => Err(StartError { message: format!("model {name}: {}", error.message), ..error }),
+            }
+        };
+        let models = manifest.spec.models.iter().zip(fetched).map(load).collect::<Result<Vec<_>, _>>()?;
+        graph::build::build(&manifest, models, [fetch, begun.elapsed()])
+    })
+    .await
+}
+
+/// Loads on a thread that may be busy for long.
+async fn apart<T: Send + 'static>(
+    load: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    let loaded = tokio::task::spawn_blocking(load).await;
+    loaded.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
+}
+
+fn engine_cache(options: &ModelOptions) -> Option<PathBuf> {
+    options.cache_dir.as_ref().map(|folder| folder.join("engines"))
+}
+
+/// Lengths of a pipeline for which CUDA graphs are recorded.
+const GRAPHS: usize = 8;
+/// Most bytes of built engines, where the manifest doesn't say.
+const ENGINES: u64 = 10 << 30;
+
+fn engines(
+    manifest: &Manifest,
+    model: &Arc<Fetched>,
+    library: &Path,
+    cache: Option<PathBuf>,
+) -> Result<Provided, StartError> {
+    let environment = load_library(library)?;
+    let spec = &manifest.spec;
+    let runtime = &spec.runtime;
+    let instances = size(runtime.instances).max(1);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let asked = runtime.resources.cpu.as_ref().and_then(millrace_crds::Quantity::to_f64);
+    // A fraction of a core is one thread; more threads than the container's share of cores only take turns.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
+    let threads = runtime.intra_op_threads.map_or((share / instances).max(1), size);
+    let most = size(spec.batching.max_size);
+    let buckets = buckets(manifest, most);
+    let limit = runtime.engine_cache.as_ref().and_then(|cache| cache.size_limit.to_f64());
+    let lengths = |signature: &Signature| {
+        // The models of a graph take regions of images: nothing pads them.
+        if !spec.models.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (max_rows, metadata) = (max_rows(manifest, signature), BTreeMap::new());
+        let target = Target { signature, max_rows, files: &model.files, metadata: &metadata };
+        Ok(Pipeline::compile(&spec.pipeline, &target)?.lengths().to_vec())
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let order = Order {
+        options: OrtOptions {
+            precision: runtime.precision,
+            // As many as there are shapes that batches are padded to, the pipeline's lengths among them.
+            graphs: buckets.len() * GRAPHS,
+            ..OrtOptions::new(runtime.execution_providers.clone(), threads)
+        },
+        instances,
+        buckets,
+        max_rows: most,
+        cache,
+        cache_limit: limit.map_or(ENGINES, |bytes| bytes as u64),
+    };
+    provide(environment, model, &order, lengths)
+}
+
+/// A batch hangs if it takes so long,
+const HANG: Duration = Duration::from_secs(120);
+/// and so many times what the whole warm-up took.
+const SLOWER: u32 = 20;
+
+/// Puts a replica together from its engines, and runs it once on each bucket before it is ready.
+///
+/// # Errors
+/// The pipeline doesn't fit the model, or the model fails on zeros.
+pub fn build(
+    manifest: &Manifest,
+    provided: impl Into<Provided>,
+    fetched: &model::Fetched,
+    [fetch, load]: [Duration; 2],
+) -> Result<(Arc<Replica>, Threads), StartError> {
+    let Provided { mut engines, build } = provided.into();
+    let signature =
+        engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
+    let metadata = engines.first().map(|engine| engine.metadata()).unwrap_or_default();
+    let max_rows = max_rows(manifest, &signature);
+    let target = Target { signature: &signature, max_rows, files: &fetched.files, metadata: &metadata };
+    let pipeline = Pipeline::compile(&manifest.spec.pipeline, &target)?;
+    let buckets = buckets(manifest, max_rows);
+    let begun = Instant::now();
+    for engine in &mut engines {
+        model::warm_up(&mut **engine, &buckets, pipeline.lengths()).map_err(|error| {
+            tracing::error!(%error, "warm-up");
+            StartError::new(reason::MODEL_INVALID, "the model was loaded, and fails when it is run on zeros")
+        })?;
+    }
+    let warm_up = begun.elapsed();
+    let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
+    metrics.loaded(fetch + load + begun.elapsed());
+    let bounds = bounds(manifest, max_rows)?;
+    let running = engines.len() * max_rows;
+    let door = Admission::new((bounds.entries + running) as u64, bounds.bytes as u64);
+    let inline = manifest.spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
+    let work = WorkOptions { bounds, buckets, inline, hang: hang(warm_up) };
+    let spares = engines.iter().filter_map(|engine| engine.spare());
+    let states = spares.map(|spare| Arc::clone(spare.state())).collect();
+    let (workers, threads) =
+        Workers::start(engines, work, Arc::clone(&metrics)).map_err(|error| invalid(error.to_string()))?;
+    let facts = facts(manifest, signature.clone(), max_rows, [fetch, load, warm_up])?;
+    let unit = Arc::new(Unit { signature, max_rows, workers, engines: states, build });
+    Ok((Arc::new(Replica::new(facts, Served::Model(Arc::new(pipeline)), vec![unit], door, metrics)), threads))
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn span(text: &millrace_crds::Duration) -> Result<Duration, StartError> {
+    text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")))
+}
+
+/// Rows that one run of a model takes at most.
+#[must_use]
+pub fn max_rows(manifest: &Manifest, signature: &Signature) -> usize {
+    if signature.batches() { size(manifest.spec.batching.max_size) } else { 1 }
+}
+
+/// Batch sizes that engines are prepared for.
+#[must_use]
+pub fn buckets(manifest: &Manifest, max_rows: usize) -> Vec<usize> {
+    manifest.spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect()
+}
+
+/// A run hangs if it takes longer.
+#[must_use]
+pub fn hang(warm_up: Duration) -> Duration {
+    HANG.max(warm_up.saturating_mul(SLOWER))
+}
+
+/// Bounds of the queue, and of the bytes of all requests together.
+///
+/// # Errors
+/// A duration that isn't one.
+pub fn bounds(manifest: &Manifest, rows: usize) -> Result<Bounds, StartError> {
+    let batching = &manifest.spec.batching;
+    let max_bytes = usize::try_from(manifest.spec.access.max_request_bytes).unwrap_or(usize::MAX);
+    let bytes = max_bytes.saturating_mul(2).max(128 << 20);
+    Ok(Bounds { entries: size(batching.max_queue), bytes, rows, delay: span(&batching.max_delay)? })
+}
+
+/// Fixed facts of what a manifest asks for.
+///
+/// # Errors
+/// A duration that isn't one.
+pub fn facts(
+    manifest: &Manifest,
+    signature: Signature,
+    max_rows: usize,
+    [fetch, load, warm_up]: [Duration; 3],
+) -> Result<Facts, StartError> {
+    let (metadata, access) = (&manifest.metadata, &manifest.spec.access);
+    Ok(Facts {
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        revision: metadata.revision.clone().unwrap_or_default(),
+        version: metadata.version.unwrap_or(1).to_string(),
+        platform: PLATFORM,
+        signature,
+        max_rows,
+        limits: Limits { bytes: access.max_request_bytes, json_depth: access.max_json_depth },
+        timeout: span(&access.timeout)?,
+        priority: access.priority,
+        startup: StartupReport { fetch: fetch.as_secs_f64(), load: load.as_secs_f64(), warm_up: warm_up.as_secs_f64() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_promises_and_is_not_kept_is_refused() {
+        let check = |text: &str| {
+            refuse_promises(&Manifest::from_yaml(text).unwrap()).map_err(|error| (error.reason, error.message))
+        };
+        let magika = include_str!("../../examples/anonymous.yaml");
+        for (text, field) in [
+            (include_str!("../../examples/signed-model.yaml"), "model.signature"),
+            (include_str!("../../examples/audit.yaml"), "audit"),
+            (include_str!("../../examples/explain.yaml"), "explain"),
+        ] {
+            let (reason, message) = check(text).unwrap_err();
+            assert_eq!(reason, reason::NOT_SUPPORTED, "{field}");
+            assert!(message.starts_with(&format!("{field} is not supported")), "{message}");
+        }
+        assert_eq!(check(magika), Ok(()));
+    }
+}
