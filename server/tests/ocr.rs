@@ -72,11 +72,11 @@ async fn lines_equal_the_reference() {
     let serving = serve(&real).await;
     let images = reference(&real, folder.path());
     assert!(images.len() >= 12);
-    let (mut lines, mut same, mut batched) = (0, 0, 0);
+    let (mut lines, mut same) = (0, 0);
     let (mut pixels, mut score) = (0.0, 0.0);
     for image in &images {
         let file = image["file"].as_str().unwrap();
-        let (alone, together) = (image["alone"].as_array().unwrap(), image["together"].as_array().unwrap());
+        let alone = image["alone"].as_array().unwrap();
         let ours = read(&serving, file).await;
         same += compare(&ours, alone, file);
         let (corner, differs) = difference(&ours, alone);
@@ -87,10 +87,9 @@ async fn lines_equal_the_reference() {
         );
         (pixels, score) = (f64::max(pixels, corner), f64::max(score, differs));
         lines += ours.len();
-        batched += texts(&ours).iter().zip(texts(together)).filter(|(ours, theirs)| **ours == *theirs).count();
     }
     println!("{lines} lines: corners differ by {pixels} px and scores by {score:.4} at most");
-    println!("the very same text: {same}; with RapidOCR's own batches of six: {batched}");
+    println!("the very same text: {same}");
     assert!(lines >= 50 && images.iter().any(|image| image["alone"].as_array().unwrap().is_empty()));
     assert!(pixels <= PIXELS && score <= SCORE, "{pixels} {score}");
     assert!((lines - same) * 100 <= SPACES * lines, "{same} of {lines}");

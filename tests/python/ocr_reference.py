@@ -1,9 +1,9 @@
 """Images with text, and what RapidOCR reads in them. Nothing of ours but the images.
 
-    ocr_reference.py MODELS FOLDER    draws images into FOLDER, and prints for each {"file", "alone", "together"}
+    ocr_reference.py MODELS FOLDER    draws images into FOLDER, and prints for each {"file", "alone"}
 
 MODELS holds RapidOCR's models and, in python/, its package. `alone` are lines that were recognised one by one, so that none is padded
-to the width of another; `together` those of RapidOCR's own batches of six. A line is {"text", "score", "box"}.
+to the width of another. A line is {"text", "score", "box"}.
 """
 
 import json
@@ -132,14 +132,14 @@ def main(models, folder):
         paths = {key: os.path.join(models, name + ".onnx") for key, name in names.items()}
         return RapidOCR(**paths, **settings)
 
-    alone, together = engine(rec_batch_num=1), engine()
+    alone = engine(rec_batch_num=1)
     answers = []
     for name, image in images():
         path = os.path.join(folder, name)
         image.save(path, quality=92)
         with open(path, "rb") as file:
             data = file.read()
-        answers.append({"file": path, "alone": read(alone, data), "together": read(together, data)})
+        answers.append({"file": path, "alone": read(alone, data)})
     print(json.dumps(answers))
 
 

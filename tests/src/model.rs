@@ -56,7 +56,7 @@ pub fn speech_stretches(bed: &Bed, models: &Path, audio: &Path) -> Result<Vec<[f
     Ok(serde_json::from_value(printed[0]["stretches"].take())?)
 }
 
-/// Images that are drawn into a folder, and what RapidOCR, by the models in another, reads in them: `{"file", "alone", "together"}` for each.
+/// Images that are drawn into a folder, and what RapidOCR, by the models in another, reads in them: `{"file", "alone"}` for each.
 ///
 /// # Errors
 /// The reference fails.
