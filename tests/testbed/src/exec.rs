@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -109,6 +109,16 @@ pub fn cargo() -> Command {
         }
     }
     command
+}
+
+/// The folder that cargo builds this workspace into.
+///
+/// # Errors
+/// When cargo fails.
+pub fn target_folder() -> Result<PathBuf> {
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    Ok(metadata["target_directory"].as_str().unwrap_or("target").into())
 }
 
 fn shown(command: &Command) -> String {

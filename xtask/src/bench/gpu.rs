@@ -1,6 +1,6 @@
 //! The engine on a GPU.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use millrace_testbed::{Cache, Steps, exec, tools};
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let cache = Cache::open()?;
     let mut steps = Steps::new(3);
-    tools::ensure_ort(&cache, &mut steps)?;
+    let ort = tools::ensure_ort(&cache, &mut steps)?;
     let libraries = tools::ensure_gpu(&cache, &mut steps)?;
     let mut cargo = exec::cargo();
     cargo.args(["run", "--quiet", "--locked", "--profile", "image", "--package", "millrace-gpu-bench", "--"]);
     cargo.args(&options.models).args(&options.more);
-    cargo
-        .env("MILLRACE_ORT_LIBRARY", libraries.ort().join("libonnxruntime.so.1.31.1"))
-        .env("LD_LIBRARY_PATH", libraries.nvidia());
+    // Of the same version, under the same name.
+    let library = libraries.ort().join(ort.library.file_name().context("the library has a name")?);
+    cargo.env("MILLRACE_ORT_LIBRARY", library).env("LD_LIBRARY_PATH", libraries.nvidia());
     exec::shown_live(&mut cargo)
 }

@@ -53,9 +53,7 @@ fn programs() -> Result<PathBuf> {
     let mut cargo = exec::cargo();
     cargo.args(["build", "--quiet", "--locked", "--profile", "image", "--package", "millrace-server"]);
     exec::shown_live(cargo.args(["--bin", "millrace-server", "--example", "bare_loop"]))?;
-    let metadata = exec::output(exec::cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    Ok(Path::new(metadata["target_directory"].as_str().unwrap_or("target")).join("image"))
+    Ok(exec::target_folder()?.join("image"))
 }
 
 /// Serves the model, sends the requests, and reads the server's resident memory.

@@ -1,6 +1,6 @@
 //! The model server beside its limits and its peers: installs the peers, builds both programs, and runs the bench.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -60,7 +60,5 @@ fn programs(profile: &str) -> Result<PathBuf> {
     cargo.args(["build", "--quiet", "--locked", "--profile", profile]);
     cargo.args(["--package", "millrace-server", "--bin", "millrace-server"]);
     exec::shown_live(cargo.args(["--package", "millrace-serve-bench", "--bin", "millrace-serve-bench"]))?;
-    let metadata = exec::output(exec::cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    Ok(Path::new(metadata["target_directory"].as_str().unwrap_or("target")).join(profile))
+    Ok(exec::target_folder()?.join(profile))
 }

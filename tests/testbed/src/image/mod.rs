@@ -53,7 +53,7 @@ impl Profile {
 /// When a step fails; the message has what its program said.
 pub fn build(cache: &Cache, profile: Profile, runtime: Runtime<'_>) -> Result<()> {
     compile(profile)?;
-    let target = target_folder()?;
+    let target = exec::target_folder()?;
     let staged = root::stage(&target.join("image-root"), &target.join(profile.folder()), runtime)?;
     buildah::build(cache, runtime.containerfile(), &staged)
 }
@@ -73,11 +73,4 @@ fn compile(profile: Profile) -> Result<()> {
         cargo.args(["--package", program, "--bin", program]);
     }
     exec::shown_live(&mut cargo)
-}
-
-fn target_folder() -> Result<std::path::PathBuf> {
-    let mut cargo = exec::cargo();
-    cargo.args(["metadata", "--format-version=1", "--no-deps", "--locked"]);
-    let metadata: serde_json::Value = serde_json::from_str(&exec::output(&mut cargo)?)?;
-    Ok(metadata["target_directory"].as_str().unwrap_or("target").into())
 }
