@@ -17,7 +17,7 @@ use crate::{
     queue::Bounds,
     replica::{Facts, Replica, Served},
     unit::Unit,
-    worker::{WorkOptions, Workers},
+    worker::WorkOptions,
 };
 use millrace_crds::{
     AuditPayloads, ExecutionProvider, NamedModel, conditions::reason, manifest::Manifest, report::StartupReport,
@@ -25,7 +25,7 @@ use millrace_crds::{
 use millrace_hop::limits::Limits;
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -101,10 +101,8 @@ pub async fn start(
     options: &ModelOptions,
     fetch: Duration,
 ) -> Result<(Arc<Replica>, Threads), StartError> {
-    let (library, cache) = (config::ort_library(options), engine_cache(options));
-    apart(move || {
-        let begun = Instant::now();
-        let provided = engines(&manifest, &fetched, &library, cache)?;
+    apart(options, move |node, begun| {
+        let provided = node.engines(&manifest, &fetched)?;
         build(&manifest, provided, &fetched, [fetch, begun.elapsed()])
     })
     .await
@@ -117,12 +115,10 @@ async fn start_graph(
     options: &ModelOptions,
     fetch: Duration,
 ) -> Result<(Arc<Replica>, Threads), StartError> {
-    let (library, cache) = (config::ort_library(options), engine_cache(options));
-    apart(move || {
-        let begun = Instant::now();
+    apart(options, move |node, begun| {
         let load = |(model, fetched): (&NamedModel, Fetched)| {
             let (name, fetched) = (model.name.to_string(), Arc::new(fetched));
-            match engines(&manifest, &fetched, &library, cache.clone()) {
+            match node.engines(&manifest, &fetched) {
                 Ok(provided) => Ok(Loaded { name, provided, fetched }),
                 Err(error) => Err(StartError { message: format!("model {name}: {}", error.message), ..error }),
             }
@@ -133,16 +129,23 @@ async fn start_graph(
     .await
 }
 
-/// Loads on a thread that may be busy for long.
+/// Loads on a thread that may be busy for long; `load` is given what is there to load with, and when it began.
 async fn apart<T: Send + 'static>(
-    load: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+    options: &ModelOptions,
+    load: impl FnOnce(&Node, Instant) -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
-    let loaded = tokio::task::spawn_blocking(load).await;
+    let cache = options.cache_dir.as_ref().map(|folder| folder.join("engines"));
+    let node = Node { library: config::ort_library(options), cache };
+    let loaded = tokio::task::spawn_blocking(move || load(&node, Instant::now())).await;
     loaded.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
 }
 
-fn engine_cache(options: &ModelOptions) -> Option<PathBuf> {
-    options.cache_dir.as_ref().map(|folder| folder.join("engines"))
+/// What a machine has for engines.
+struct Node {
+    /// ONNX Runtime.
+    library: PathBuf,
+    /// Folder for built engines.
+    cache: Option<PathBuf>,
 }
 
 /// Lengths of a pipeline for which CUDA graphs are recorded.
@@ -150,49 +153,47 @@ const GRAPHS: usize = 8;
 /// Most bytes of built engines, where the manifest doesn't say.
 const ENGINES: u64 = 10 << 30;
 
-fn engines(
-    manifest: &Manifest,
-    model: &Arc<Fetched>,
-    library: &Path,
-    cache: Option<PathBuf>,
-) -> Result<Provided, StartError> {
-    let environment = load_library(library)?;
-    let spec = &manifest.spec;
-    let runtime = &spec.runtime;
-    let instances = size(runtime.instances).max(1);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let asked = runtime.resources.cpu.as_ref().and_then(millrace_crds::Quantity::to_f64);
-    // A fraction of a core is one thread; more threads than the container's share of cores only take turns.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
-    let threads = runtime.intra_op_threads.map_or((share / instances).max(1), size);
-    let most = size(spec.batching.max_size);
-    let buckets = buckets(manifest, most);
-    let limit = runtime.engine_cache.as_ref().and_then(|cache| cache.size_limit.to_f64());
-    let lengths = |signature: &Signature| {
-        // The models of a graph take regions of images: nothing pads them.
-        if !spec.models.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (max_rows, metadata) = (max_rows(manifest, signature), BTreeMap::new());
-        let target = Target { signature, max_rows, files: &model.files, metadata: &metadata };
-        Ok(Pipeline::compile(&spec.pipeline, &target)?.lengths().to_vec())
-    };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let order = Order {
-        options: OrtOptions {
-            precision: runtime.precision,
-            // As many as there are shapes that batches are padded to, the pipeline's lengths among them.
-            graphs: buckets.len() * GRAPHS,
-            ..OrtOptions::new(runtime.execution_providers.clone(), threads)
-        },
-        instances,
-        buckets,
-        max_rows: most,
-        cache,
-        cache_limit: limit.map_or(ENGINES, |bytes| bytes as u64),
-    };
-    provide(environment, model, &order, lengths)
+impl Node {
+    /// The engines of one model.
+    fn engines(&self, manifest: &Manifest, model: &Arc<Fetched>) -> Result<Provided, StartError> {
+        let environment = load_library(&self.library)?;
+        let spec = &manifest.spec;
+        let runtime = &spec.runtime;
+        let instances = size(runtime.instances).max(1);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let asked = runtime.resources.cpu.as_ref().and_then(millrace_crds::Quantity::to_f64);
+        // A fraction of a core is one thread; more threads than the container's share of cores only take turns.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
+        let threads = runtime.intra_op_threads.map_or((share / instances).max(1), size);
+        let most = size(spec.batching.max_size);
+        let buckets = buckets(manifest, most);
+        let limit = runtime.engine_cache.as_ref().and_then(|cache| cache.size_limit.to_f64());
+        let lengths = |signature: &Signature| {
+            // The models of a graph take regions of images: nothing pads them.
+            if !spec.models.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (max_rows, metadata) = (max_rows(manifest, signature), BTreeMap::new());
+            let target = Target { signature, max_rows, files: &model.files, metadata: &metadata };
+            Ok(Pipeline::compile(&spec.pipeline, &target)?.lengths().to_vec())
+        };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let order = Order {
+            options: OrtOptions {
+                precision: runtime.precision,
+                // As many as there are shapes that batches are padded to, the pipeline's lengths among them.
+                graphs: buckets.len() * GRAPHS,
+                ..OrtOptions::new(runtime.execution_providers.clone(), threads)
+            },
+            instances,
+            buckets,
+            max_rows: most,
+            cache: self.cache.clone(),
+            cache_limit: limit.map_or(ENGINES, |bytes| bytes as u64),
+        };
+        provide(environment, model, &order, lengths)
+    }
 }
 
 /// A batch hangs if it takes so long,
@@ -210,7 +211,8 @@ pub fn build(
     fetched: &model::Fetched,
     [fetch, load]: [Duration; 2],
 ) -> Result<(Arc<Replica>, Threads), StartError> {
-    let Provided { mut engines, build } = provided.into();
+    let mut provided = provided.into();
+    let engines = &mut provided.engines;
     let signature =
         engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
     let metadata = engines.first().map(|engine| engine.metadata()).unwrap_or_default();
@@ -219,7 +221,7 @@ pub fn build(
     let pipeline = Pipeline::compile(&manifest.spec.pipeline, &target)?;
     let buckets = buckets(manifest, max_rows);
     let begun = Instant::now();
-    for engine in &mut engines {
+    for engine in engines.iter_mut() {
         model::warm_up(&mut **engine, &buckets, pipeline.lengths()).map_err(|error| {
             tracing::error!(%error, "warm-up");
             StartError::new(reason::MODEL_INVALID, "the model was loaded, and fails when it is run on zeros")
@@ -233,12 +235,8 @@ pub fn build(
     let door = Admission::new((bounds.entries + running) as u64, bounds.bytes as u64);
     let inline = manifest.spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
     let work = WorkOptions { bounds, buckets, inline, hang: hang(warm_up) };
-    let spares = engines.iter().filter_map(|engine| engine.spare());
-    let states = spares.map(|spare| Arc::clone(spare.state())).collect();
-    let (workers, threads) =
-        Workers::start(engines, work, Arc::clone(&metrics)).map_err(|error| invalid(error.to_string()))?;
     let facts = facts(manifest, signature.clone(), max_rows, [fetch, load, warm_up])?;
-    let unit = Arc::new(Unit { signature, max_rows, workers, engines: states, build });
+    let (unit, threads) = Unit::start(signature, provided, work, Arc::clone(&metrics))?;
     Ok((Arc::new(Replica::new(facts, Served::Model(Arc::new(pipeline)), vec![unit], door, metrics)), threads))
 }
 

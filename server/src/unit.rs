@@ -2,15 +2,17 @@
 
 use crate::{
     answers::{Answer, Answers},
-    engine::{better::BuildState, replaceable::EngineState},
-    error::{Error, Kind},
-    metrics::Times,
+    engine::{better::BuildState, ort::provide::Provided, replaceable::EngineState},
+    error::{Error, Kind, StartError},
+    load::Threads,
+    metrics::{Metrics, Times},
     protocol::{
         request,
         tensor::{Signature, Tensor},
     },
-    worker::Workers,
+    worker::{WorkOptions, Workers},
 };
+use millrace_crds::conditions::reason;
 use std::{sync::Arc, time::Instant};
 
 /// How urgent work is, and when it is of no use any more.
@@ -37,6 +39,25 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// A model whose engines have run once, and its engine threads.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        signature: Signature,
+        provided: Provided,
+        options: WorkOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Arc<Self>, Threads), StartError> {
+        let Provided { engines, build } = provided;
+        let max_rows = options.bounds.rows;
+        let spares = engines.iter().filter_map(|engine| engine.spare());
+        let states = spares.map(|spare| Arc::clone(spare.state())).collect();
+        let (workers, threads) = Workers::start(engines, options, metrics)
+            .map_err(|error| StartError::new(reason::INVALID, error.to_string()))?;
+        Ok((Arc::new(Self { signature, max_rows, workers, engines: states, build }), threads))
+    }
+
     /// Whether an engine is up.
     #[must_use]
     pub fn has_engine(&self) -> bool {

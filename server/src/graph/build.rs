@@ -12,7 +12,7 @@ use crate::{
     queue::Bounds,
     replica::{Facts, Replica, Served},
     unit::Unit,
-    worker::{WorkOptions, Workers},
+    worker::WorkOptions,
 };
 use millrace_crds::{conditions::reason, manifest::Manifest};
 use std::{
@@ -79,13 +79,9 @@ pub fn build(
             inline: false,
             hang: load::hang(warm_up),
         };
-        let Provided { engines, build } = model.provided;
-        let spares = engines.iter().filter_map(|engine| engine.spare());
-        let states = spares.map(|spare| Arc::clone(spare.state())).collect();
         let own = Arc::new(Metrics::of_model(&metrics, &model.name));
-        let (workers, own_threads) = Workers::start(engines, options, own)
-            .map_err(|error| StartError::new(reason::INVALID, error.to_string()))?;
-        units.push(Arc::new(Unit { signature, max_rows, workers, engines: states, build }));
+        let (unit, own_threads) = Unit::start(signature, model.provided, options, own)?;
+        units.push(unit);
         threads.extend(own_threads);
     }
     let facts = Facts { platform: "ensemble", ..load::facts(manifest, graph.signature(), 1, [fetch, load, warm_up])? };

@@ -50,21 +50,27 @@ pub fn request(facts: &Facts) -> Schema {
 
 fn input(spec: &TensorSpec, rows: Option<usize>) -> Value {
     let dims: Vec<Value> = spec.shape.iter().enumerate().map(|(at, &dim)| dimension(at, dim, rows)).collect();
+    let shape = json!({"type": "array", "prefixItems": dims, "minItems": dims.len(), "maxItems": dims.len()});
+    let data = json!({
+        "type": "array",
+        "description": "Elements in row-major order, flat or nested as the shape is; or none, and binary_data_size",
+        "items": {"anyOf": [given(spec.datatype), {"type": "array"}]},
+    });
+    let size = json!({"type": "integer", "minimum": 0, "description": "Raw bytes of this input after the JSON"});
+    tensor(spec, [shape, data, size])
+}
+
+/// A tensor: what its shape, its elements and the size of its raw bytes may be.
+fn tensor(spec: &TensorSpec, [shape, data, size]: [Value; 3]) -> Value {
     json!({
         "type": "object",
         "required": ["name", "datatype", "shape"],
         "properties": {
             "name": {"const": spec.name},
             "datatype": {"const": spec.datatype.name()},
-            "shape": {"type": "array", "prefixItems": dims, "minItems": dims.len(), "maxItems": dims.len()},
-            "data": {
-                "type": "array",
-                "description": "Elements in row-major order, flat or nested as the shape is; or none, and binary_data_size",
-                "items": {"anyOf": [given(spec.datatype), {"type": "array"}]},
-            },
-            "parameters": {"type": "object", "properties": {
-                "binary_data_size": {"type": "integer", "minimum": 0, "description": "Raw bytes of this input after the JSON"},
-            }},
+            "shape": shape,
+            "data": data,
+            "parameters": {"type": "object", "properties": {"binary_data_size": size}},
         },
     })
 }
@@ -96,17 +102,9 @@ pub fn answer(signature: &Signature) -> Schema {
 }
 
 fn output(spec: &TensorSpec) -> Value {
-    json!({
-        "type": "object",
-        "required": ["name", "datatype", "shape"],
-        "properties": {
-            "name": {"const": spec.name},
-            "datatype": {"const": spec.datatype.name()},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "data": {"type": "array", "description": "Elements in row-major order", "items": made(spec.datatype)},
-            "parameters": {"type": "object", "properties": {"binary_data_size": {"type": "integer", "minimum": 0}}},
-        },
-    })
+    let shape = json!({"type": "array", "items": {"type": "integer", "minimum": 0}});
+    let data = json!({"type": "array", "description": "Elements in row-major order", "items": made(spec.datatype)});
+    tensor(spec, [shape, data, json!({"type": "integer", "minimum": 0})])
 }
 
 /// Zeros that the model takes; `None`: too many, or texts, which may have to be of a kind.
