@@ -24,6 +24,7 @@ pub mod model;
 pub mod openapi;
 pub mod pipeline;
 pub mod process;
+pub mod prompt;
 pub mod protocol;
 pub mod quantize;
 pub mod queue;

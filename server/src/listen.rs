@@ -6,23 +6,26 @@ use crate::{
     error::Error,
     grpc::{self, proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Grpc, unary},
     http::handlers,
+    prompt::Prompt,
     replica::Replica,
     tls::Tls,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::TokioIo,
     server::{conn::auto::Builder, graceful::GracefulShutdown},
 };
 use millrace_hop::screen::{Screen, Verdict};
+use socket2::TcpKeepalive;
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -39,6 +42,8 @@ const HEADERS: usize = 64;
 const STREAMS: u32 = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const FIRST_REQUEST: Duration = Duration::from_secs(40);
+/// How long a peer is silent before it is asked whether it is there; it has as long to answer.
+const SILENT: Duration = Duration::from_secs(20);
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
@@ -76,7 +81,9 @@ impl Wire {
                 return Ok(unary::answer(&Grpc(self.replica), request, max).await);
             }
             as_it_came(request.headers_mut());
-            let answered = self.grpc.max_decoding_message_size(grpc::message_limit(max)).oneshot(request).await;
+            let service = self.grpc.max_decoding_message_size(grpc::message_limit(max));
+            // In an allocation of its own: the others don't carry the room that it takes from place to place.
+            let answered = Box::pin(service.oneshot(request)).await;
             return answered.map(|response| too_large_is_exhausted(response, max));
         }
         Ok(handlers::handle(self.replica, request).await)
@@ -105,6 +112,12 @@ fn too_large_is_exhausted(mut response: Response<Body>, max: u64) -> Response<Bo
         }
     }
     response
+}
+
+/// The kernel asks whether a silent peer is still there. The library's own pings would cost each call a lock and three looks
+/// at the clock.
+fn keep_alive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(SILENT).with_interval(SILENT / 4).with_retries(4)
 }
 
 /// The answer to a head that a proxy before us may have read differently. What follows it can't be trusted either.
@@ -146,6 +159,7 @@ pub async fn serve<S, F>(
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
         let _ = stream.set_nodelay(true);
+        let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive());
         let (watcher, answer, tls) = (graceful.watcher(), answer.clone(), tls.clone());
         crew.next().spawn(async move {
             let _place = place;
@@ -173,7 +187,7 @@ where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(Prompt);
     builder
         .http1()
         .timer(Alarm::default())
@@ -182,15 +196,12 @@ where
         .max_headers(HEADERS);
     builder
         .http2()
-        .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(64)
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20));
+        .initial_connection_window_size(4 << 20);
     let spoken = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&spoken);
     let verdict = Verdict::default();
@@ -207,6 +218,7 @@ where
     };
     let connection = builder.serve_connection(stream, service_fn(answer)).into_owned();
     tokio::select! {
+        biased;
         ended = watcher.watch(connection) => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
@@ -217,9 +229,7 @@ where
 }
 
 /// Ends if no request has come in time. The library's own limits begin only when it knows the protocol.
-async fn silence(spoken: &AtomicBool) {
-    tokio::time::sleep(FIRST_REQUEST).await;
-    if spoken.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
+fn silence(spoken: &AtomicBool) -> impl Future<Output = ()> {
+    let mut sleep = Box::pin(tokio::time::sleep(FIRST_REQUEST));
+    poll_fn(move |cx| if spoken.load(Ordering::Relaxed) { Poll::Pending } else { sleep.as_mut().poll(cx) })
 }

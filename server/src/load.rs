@@ -236,7 +236,7 @@ pub fn build(
     let inline = manifest.spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
     let work = WorkOptions { bounds, buckets, inline, hang: hang(warm_up) };
     let facts = facts(manifest, signature.clone(), max_rows, [fetch, load, warm_up])?;
-    let (unit, threads) = Unit::start(signature, provided, work, Arc::clone(&metrics))?;
+    let (unit, threads) = Unit::start(signature, provided, work, metrics.runs())?;
     Ok((Arc::new(Replica::new(facts, Served::Model(Arc::new(pipeline)), vec![unit], door, metrics)), threads))
 }
 

@@ -6,28 +6,15 @@ use millrace_server::{
     error::StartError,
     evaluate, quantize, serve,
 };
-use std::{
-    os::unix::process::CommandExt as _,
-    process::{Command, ExitCode},
-};
+use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// glibc keeps a heap for each thread, which together hold several times what a model needs: tensors are made on one
-/// thread and freed on another. It reads this setting before `main`, so the program starts itself again with it.
-fn keep_one_heap() {
-    const SETTING: &str = "MALLOC_ARENA_MAX";
-    if std::env::var_os(SETTING).is_some() {
-        return;
-    }
-    if let Ok(own) = std::env::current_exe() {
-        // Returns only if it failed; then memory is all that is lost.
-        let error = Command::new(own).args(std::env::args_os().skip(1)).env(SETTING, "1").exec();
-        eprintln!("memory may grow more than it must: {error}");
-    }
-}
+/// Tensors are made on one thread and freed on another, by ONNX Runtime as well, whose own calls of `malloc` come here too.
+/// glibc's heaps would hold several times what a model needs, or, being one, make all threads wait for each other.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    keep_one_heap();
     let Args { log, log_format, command } = Args::parse();
     let filter = match EnvFilter::try_new(&log) {
         Ok(filter) => filter,

@@ -5,7 +5,7 @@ use crate::{
     engine::{better::BuildState, ort::provide::Provided, replaceable::EngineState},
     error::{Error, Kind, StartError},
     load::Threads,
-    metrics::{Metrics, Times},
+    metrics::{Runs, Times},
     protocol::{
         request,
         tensor::{Signature, Tensor},
@@ -47,13 +47,13 @@ impl Unit {
         signature: Signature,
         provided: Provided,
         options: WorkOptions,
-        metrics: Arc<Metrics>,
+        counted: Runs,
     ) -> Result<(Arc<Self>, Threads), StartError> {
         let Provided { engines, build } = provided;
         let max_rows = options.bounds.rows;
         let spares = engines.iter().filter_map(|engine| engine.spare());
         let states = spares.map(|spare| Arc::clone(spare.state())).collect();
-        let (workers, threads) = Workers::start(engines, options, metrics)
+        let (workers, threads) = Workers::start(engines, options, counted)
             .map_err(|error| StartError::new(reason::INVALID, error.to_string()))?;
         Ok((Arc::new(Self { signature, max_rows, workers, engines: states, build }), threads))
     }

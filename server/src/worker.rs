@@ -6,7 +6,7 @@ use crate::{
     batch,
     engine::{Engine, EngineError},
     error::{Error, Kind},
-    metrics::Metrics,
+    metrics::Runs,
     protocol::tensor::Tensor,
     queue::{Bounds, Entry, Moment, Next, Queue, Time, Work},
     seat::{Seat, Waiting},
@@ -47,6 +47,8 @@ impl Work for Job {
 /// What the engine threads share.
 pub struct Workers {
     queue: Mutex<State>,
+    /// Entries of the queue, for those who only ask whether it is empty.
+    waiting: AtomicUsize,
     wake: Condvar,
     seats: ArcSwap<Vec<Arc<Seat<Client>>>>,
     /// A thread that carries connections hangs in an engine.
@@ -59,7 +61,7 @@ pub struct Workers {
     batches: bool,
     inline: bool,
     buckets: Vec<usize>,
-    metrics: Arc<Metrics>,
+    counted: Runs,
 }
 
 struct State {
@@ -88,11 +90,12 @@ impl Workers {
     pub fn start(
         engines: Vec<Box<dyn Engine>>,
         options: WorkOptions,
-        metrics: Arc<Metrics>,
+        counted: Runs,
     ) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let batches = engines.first().is_some_and(|engine| engine.signature().batches());
         let workers = Arc::new(Self {
             queue: Mutex::new(State { queue: Queue::new(options.bounds), stopped: false }),
+            waiting: AtomicUsize::new(0),
             wake: Condvar::new(),
             seats: ArcSwap::from_pointee(engines.into_iter().map(|engine| Arc::new(Seat::new(engine))).collect()),
             stuck: AtomicBool::new(false),
@@ -102,7 +105,7 @@ impl Workers {
             batches,
             inline: options.inline && options.bounds.delay.is_zero(),
             buckets: options.buckets,
-            metrics,
+            counted,
         });
         let seats = workers.seats.load_full();
         let threads: Result<Vec<_>, _> = seats.iter().map(|seat| workers.staff(seat)).collect();
@@ -122,7 +125,7 @@ impl Workers {
     /// Entries that wait.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.state().queue.len()
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether a thread that carries connections hangs in an engine: only a new process serves them again.
@@ -160,7 +163,10 @@ impl Workers {
             deadline: now + deadline.saturating_duration_since(Instant::now()),
             work: Job { inputs, answers: sender },
         };
-        self.state().queue.push(entry).map_err(|_| Error::refused(Kind::Exhausted, "the queue is full"))?;
+        let mut state = self.state();
+        state.queue.push(entry).map_err(|_| Error::refused(Kind::Exhausted, "the queue is full"))?;
+        self.waiting.store(state.queue.len(), Ordering::Relaxed);
+        drop(state);
         self.wake.notify_one();
         Ok(Answers::Coming(receiver))
     }
@@ -195,6 +201,7 @@ impl Workers {
                 let _ = entry.work.answers.send(Err(answers::failed()));
             }
         }
+        self.waiting.store(state.queue.len(), Ordering::Relaxed);
         self.wake.notify_all();
     }
 
@@ -248,6 +255,7 @@ impl Workers {
         loop {
             let mut late = Vec::new();
             let next = state.queue.next(Moment { now: self.now(), run: self.expected() }, &mut late);
+            self.waiting.store(state.queue.len(), Ordering::Relaxed);
             for entry in late {
                 // An estimate that was wrong once must not keep refusing: it sinks until a run corrects it.
                 self.expected.store(self.expected.load(Ordering::Relaxed) / 10 * 9, Ordering::Relaxed);
@@ -275,11 +283,11 @@ impl Workers {
         let mut rows = 0;
         for entry in entries {
             let queued = begun.saturating_sub(entry.since);
-            self.metrics.queue_duration.observe(queued.as_secs_f64());
             clients.push(Client { from: rows, rows: entry.rows, queued, answers: entry.work.answers });
             requests.push(entry.work.inputs);
             rows += entry.rows;
         }
+        self.counted.queued(clients.iter().map(|client| client.queued));
         let padded = if self.batches { batch::bucket(rows, &self.buckets) } else { rows };
         let inputs = if self.batches { batch::concat(requests, padded) } else { requests.pop() };
         let Some(inputs) = inputs else { return answers::fail(&clients) };
@@ -321,7 +329,7 @@ impl Workers {
                 }
             })
         });
-        self.metrics.queue_duration.observe(0.0);
+        self.counted.queued([Duration::ZERO]);
         if ran != Some(true) {
             here.push_back(Err(answers::failed()));
         }
@@ -355,9 +363,14 @@ impl Workers {
         // Down at once, up slowly: a run that was slow once must not refuse requests that would be in time. The first
         // run tells little, for it warms up.
         let new = if old == 0 { nanos / 4 } else { nanos.min(old.saturating_add(old / 4 + 1)) };
-        self.expected.store(new, Ordering::Relaxed);
-        self.longest.fetch_max(nanos, Ordering::Relaxed);
-        self.metrics.ran(rows, took);
+        // What all cores read is written when it tells something new.
+        if new.abs_diff(old) > old / 8 {
+            self.expected.store(new, Ordering::Relaxed);
+        }
+        if nanos > self.longest.load(Ordering::Relaxed) {
+            self.longest.fetch_max(nanos, Ordering::Relaxed);
+        }
+        self.counted.ran(rows, took);
     }
 }
 

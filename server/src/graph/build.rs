@@ -60,7 +60,7 @@ pub fn build(
     }
     let warm_up = begun.elapsed();
     let digests = models.iter().map(|model| (model.name.as_str(), model.fetched.digest.as_str()));
-    let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &model::together(digests)).with_models());
+    let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &model::together(digests)));
     metrics.loaded(fetch + load + warm_up);
     let most = usize::try_from(graph.most_bytes()).unwrap_or(usize::MAX);
     let bounds = load::bounds(manifest, 1)?;
@@ -79,8 +79,7 @@ pub fn build(
             inline: false,
             hang: load::hang(warm_up),
         };
-        let own = Arc::new(Metrics::of_model(&metrics, &model.name));
-        let (unit, own_threads) = Unit::start(signature, model.provided, options, own)?;
+        let (unit, own_threads) = Unit::start(signature, model.provided, options, metrics.runs_of(&model.name))?;
         units.push(unit);
         threads.extend(own_threads);
     }

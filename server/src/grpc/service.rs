@@ -81,9 +81,8 @@ impl Grpc {
             let input = arrival.elapsed();
             let id = begun.request.id.take();
             let (outputs, times) = self.0.infer_once(begun.request, begun.deadline).await?;
-            let encoding = Instant::now();
             let answer = convert::response(begun.name, &self.0.facts.version, id, outputs);
-            Ok((answer, Times { input, output: encoding.elapsed(), ..times }))
+            Ok((answer, Times { input, ..times }))
         }
         .await;
         self.count(arrival, result.as_ref().map(|(_, times)| *times));

@@ -45,6 +45,9 @@ where
             collected.reserve(usize::try_from(announced).unwrap_or(0).min(1 << 20).max(data.len()));
         }
         collected.extend_from_slice(&data);
+        if body.is_end_stream() {
+            return Ok(collected.freeze());
+        }
     }
 }
 

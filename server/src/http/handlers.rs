@@ -179,7 +179,6 @@ where
     let input = arrival.elapsed();
     let (id, wanted, binary) = (request.id.clone(), request.outputs.clone(), request.binary_outputs);
     let (outputs, times) = replica.infer_once(request, deadline).await?;
-    let begun = Instant::now();
     let head = Head { model: named.name, version: &replica.facts.version, id: id.as_deref() };
     let encoded = response::encode(head, &outputs, &wanted, binary)?;
     let mut response = typed(JSON, encoded.body);
@@ -187,7 +186,7 @@ where
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
     }
-    Ok((response, Times { input, output: begun.elapsed(), ..times }))
+    Ok((response, Times { input, ..times }))
 }
 
 /// An inference whose answers are written as they come.
@@ -246,9 +245,8 @@ where
     let input = arrival.elapsed();
     let request = InferRequest { inputs, ..InferRequest::default() };
     let (outputs, times) = replica.infer_once(request, replica.deadline(arrival, deadline::asked(headers))).await?;
-    let begun = Instant::now();
     let body = v1::encode(&outputs)?;
-    Ok((typed(JSON, body), Times { input, output: begun.elapsed(), ..times }))
+    Ok((typed(JSON, body), Times { input, ..times }))
 }
 
 async fn process<B>(
@@ -268,10 +266,9 @@ where
     let until = replica.deadline(arrival, deadline::asked(headers));
     let raw = Raw { body, json, deadline: Some(until) };
     let (processed, _permit) = process::process(replica, raw, until, permit).await?;
-    let begun = Instant::now();
     let body =
         serde_json::to_vec(&processed.value).map_err(|_| Error::new(Kind::Engine, "the answer can't be written"))?;
-    Ok((typed(JSON, body), Times { output: begun.elapsed(), ..processed.times }))
+    Ok((typed(JSON, body), processed.times))
 }
 
 /// Whether the content type is JSON, whatever parameters follow it.

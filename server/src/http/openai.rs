@@ -53,7 +53,6 @@ where
         Ok(prepared)
     };
     let (processed, _permit) = process::process_by(replica, prepare, deadline, permit).await?;
-    let begun = Instant::now();
     let vectors = vectors(processed.value)?;
     let width = vectors.first().map_or(0, Vec::len);
     if let Some(asked) = request.dimensions.filter(|&asked| asked != width) {
@@ -62,7 +61,7 @@ where
         )));
     }
     let body = embeddings::encode(&request, &vectors, tokens.load(Ordering::Relaxed))?;
-    Ok((handlers::typed(JSON, body), Times { output: begun.elapsed(), ..processed.times }))
+    Ok((handlers::typed(JSON, body), processed.times))
 }
 
 fn prepare(pipeline: &Pipeline, request: &EmbeddingsRequest, deadline: Instant) -> Result<(Prepared, usize), Error> {

@@ -113,7 +113,7 @@ async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
     let state = Arc::clone(engine.spare().unwrap().state());
     let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
     let options = WorkOptions { bounds, buckets: Vec::new(), inline: false, hang: Duration::from_millis(100) };
-    let (workers, mut threads) = Workers::start(vec![engine], options, Arc::new(Metrics::new("fake", "none"))).unwrap();
+    let (workers, mut threads) = Workers::start(vec![engine], options, Metrics::new("fake", "none").runs()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let submit = || {
         let row = Tensor { name: "x".to_owned(), shape: vec![1, 2], data: Data::Fp32(vec![1.0, 0.0]) };
@@ -144,7 +144,7 @@ async fn a_lone_request_that_hangs_is_told_by_health() {
     let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
     let options = WorkOptions { bounds, buckets: Vec::new(), inline: true, hang: Duration::from_millis(100) };
     let engines = vec![works.engine(vec![gate.clone()])];
-    let (workers, _threads) = Workers::start(engines, options, Arc::new(Metrics::new("fake", "none"))).unwrap();
+    let (workers, _threads) = Workers::start(engines, options, Metrics::new("fake", "none").runs()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let submit = move |workers: &Workers| {
         let row = Tensor { name: "x".to_owned(), shape: vec![1, 2], data: Data::Fp32(vec![1.0, 0.0]) };
