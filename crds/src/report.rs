@@ -19,7 +19,8 @@ pub struct Histogram {
     pub sum: f64,
 }
 
-/// One gateway replica's view: `GET /report?wait=1s`. The answer comes when the wait is over, or at once when a request is newly held.
+/// One gateway replica's view: `GET /report?wait=1s`. The answer comes when the wait is over, or at once when a request is newly held or a
+/// service's load surges.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayReport {
@@ -29,6 +30,9 @@ pub struct GatewayReport {
     pub started_at: f64,
     /// Rises each time the routing table changes; scale to zero needs all gateways at one table.
     pub generation: u64,
+    /// Whether the wait was cut short: something is to be decided now.
+    #[serde(default)]
+    pub urgent: bool,
     /// Per service.
     pub services: Vec<ServiceReport>,
 }
@@ -59,6 +63,19 @@ pub struct ServiceReport {
     /// The same by backend.
     #[serde(default)]
     pub backends: Vec<BackendReport>,
+    /// Replicas that requests could first go to within the last half minute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routed: Vec<RoutedReport>,
+}
+
+/// When a replica came into a gateway's table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoutedReport {
+    /// UID of its pod.
+    pub pod: String,
+    /// Seconds since the epoch.
+    pub at: f64,
 }
 
 /// What one gateway saw of one revision on one pool.
@@ -87,7 +104,7 @@ pub struct ServerReport {
     pub model: String,
     /// Revision that it serves.
     pub revision: String,
-    /// Start of this process, seconds since the epoch.
+    /// When this server became ready, seconds since the epoch; its counters rise from then.
     pub started_at: f64,
     /// Whether it takes requests.
     pub ready: bool,

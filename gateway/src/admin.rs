@@ -94,10 +94,11 @@ async fn admin_answer(request: &Request<Incoming>, gateway: &Gateway, registry: 
         "/report" => {
             let pairs = request.uri().query().unwrap_or_default().split('&');
             let wait = pairs.filter_map(|pair| pair.strip_prefix("wait=")).next();
-            if let Some(wait) = wait.and_then(|text| millrace_crds::Duration::from(text).to_std()) {
-                gateway.reporter.wait(wait.min(LONGEST_WAIT)).await;
-            }
-            let report = serde_json::to_string(&gateway.reporter.report(&gateway.fleet)).unwrap_or_default();
+            let urgent = match wait.and_then(|text| millrace_crds::Duration::from(text).to_std()) {
+                Some(wait) => gateway.reporter.wait(wait.min(LONGEST_WAIT)).await,
+                None => false,
+            };
+            let report = serde_json::to_string(&gateway.reporter.report(&gateway.fleet, urgent)).unwrap_or_default();
             let mut answer = text(StatusCode::OK, report);
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             answer

@@ -33,6 +33,9 @@ pub fn admit(live: &Live, service: &Service, reporter: &Reporter) -> Result<Admi
     places.push(service.limiter.admit()?);
     let state = Arc::clone(&service.state);
     state.counters.arrive(reporter.uptime());
+    if state.counters.surges() {
+        reporter.surge();
+    }
     state.earn();
     Ok(Admitted { state, tenant, failed: false, since: Instant::now(), _places: places })
 }

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Consecutive failures after which a replica is left alone for a while.
@@ -25,7 +25,7 @@ const LONGEST_EJECTION: Duration = Duration::from_secs(30);
 /// A retry costs ten, a request earns two, and no more than this is saved: retries stay below a fifth of requests.
 const BUDGET: i64 = 200;
 
-/// One ready pod, and what this gateway knows of it.
+/// One pod that serves, and what this gateway knows of it.
 #[derive(Debug)]
 pub struct Replica {
     /// Where and what it is.
@@ -34,6 +34,8 @@ pub struct Replica {
     pub channel: Channel,
     /// Counters of its revision on its pool.
     pub counters: Arc<Counters>,
+    /// When it came into the table.
+    pub since: Instant,
     /// Requests that it has from us.
     pub in_flight: AtomicUsize,
     failures: AtomicU32,
@@ -139,7 +141,7 @@ pub struct Service {
     pub limiter: Arc<Limiter>,
     /// What lives on.
     pub state: Arc<ServiceState>,
-    /// Ready pods.
+    /// Pods that serve.
     pub replicas: Vec<Arc<Replica>>,
 }
 
@@ -184,6 +186,7 @@ impl Live {
                 endpoint: endpoint.clone(),
                 channel: Channel::new(endpoint.address),
                 counters: state.backend(endpoint),
+                since: Instant::now(),
                 in_flight: AtomicUsize::new(0),
                 failures: AtomicU32::new(0),
                 ejected_until: AtomicU64::new(0),
@@ -270,6 +273,7 @@ mod tests {
             channel: Channel::new(endpoint.address),
             endpoint,
             counters: Arc::default(),
+            since: Instant::now(),
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),

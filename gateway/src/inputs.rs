@@ -5,7 +5,7 @@
 
 use millrace_crds::{Access, ApiKey, Condition, RateLimit, Traffic};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -75,6 +75,22 @@ pub struct PodInput {
     pub port: u16,
     /// Ready and not terminating.
     pub ready: bool,
+    /// Whether it may serve before that.
+    #[serde(default)]
+    pub early: Early,
+}
+
+/// Whether a pod that Kubernetes doesn't call ready may serve: only one that starts for the first time, never one that has
+/// lost its readiness, goes, or has broken down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Early {
+    /// No.
+    #[default]
+    No,
+    /// Its server may be asked whether it is ready.
+    Ask,
+    /// Its startup probe has passed: it goes on serving if its server has said so before.
+    Keep,
 }
 
 /// The port on which servers listen for the gateway.
@@ -94,4 +110,7 @@ pub struct Inputs {
     /// Tenant of namespaces that none claims; empty: they are refused.
     #[serde(default)]
     pub default_tenant: String,
+    /// UIDs of pods that start and whose servers have said themselves that they are ready.
+    #[serde(skip)]
+    pub vouched: BTreeSet<String>,
 }

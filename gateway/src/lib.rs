@@ -12,6 +12,7 @@ pub mod auth;
 pub mod body;
 pub mod deadline;
 pub mod drain;
+pub mod early;
 pub mod fleet;
 pub mod forward;
 pub mod front;

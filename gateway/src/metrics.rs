@@ -22,6 +22,8 @@ type Labels = [(&'static str, &'static str); 1];
 pub struct Totals {
     /// Second attempts.
     pub retries: Counter,
+    /// Pods that served before Kubernetes called them ready.
+    pub early: Counter,
     /// Open client connections.
     pub connections: Gauge,
     refusals: Family<Labels, Counter>,
@@ -43,6 +45,7 @@ pub fn registry(gateway: &Arc<Gateway>) -> Registry {
     let mut registry = Registry::with_prefix("millrace_gateway");
     let totals = &gateway.totals;
     registry.register("retries", "Requests sent again because no server had taken them in", totals.retries.clone());
+    registry.register("early", "Replicas routed to before Kubernetes called them ready", totals.early.clone());
     registry.register("connections", "Open client connections", totals.connections.clone());
     registry.register("refusals", "Requests that the gateway answered with an error", totals.refusals.clone());
     registry.register_collector(Box::new(Services(Arc::clone(gateway))));

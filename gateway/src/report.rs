@@ -1,10 +1,17 @@
 //! What the scaler reads: counters that only rise, by service and by backend, and the wake-up for a request that waits.
 
-use crate::fleet::Fleet;
-use millrace_crds::report::{BackendReport, GatewayReport, Histogram, LATENCY_BOUNDS, ServiceReport};
+use crate::fleet::{Fleet, Service};
+use millrace_crds::report::{BackendReport, GatewayReport, Histogram, LATENCY_BOUNDS, RoutedReport, ServiceReport};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
+
+/// A load that comes to twice what was last told, and so much more, is told at once.
+const SURGE: u64 = 8;
+/// Least time between two reports that a rising load hurries.
+const SURGES: Duration = Duration::from_millis(250);
+/// A replica that came into the table so long ago is no news.
+const FRESH: Duration = Duration::from_secs(30);
 
 /// A histogram over [`LATENCY_BOUNDS`].
 #[derive(Debug, Default)]
@@ -47,6 +54,8 @@ pub struct Counters {
     pub held: AtomicU64,
     /// Milliseconds from the process's start to the last arrival, plus one; 0: none.
     last_arrival: AtomicU64,
+    /// Requests here, in flight or waiting, when last told.
+    told: AtomicU64,
     /// Times.
     pub latency: Latency,
 }
@@ -67,9 +76,23 @@ impl Counters {
         self.latency.record(time);
     }
 
-    fn idle(&self, now: Duration) -> Option<f64> {
+    fn level(&self) -> u64 {
+        self.in_flight.load(Relaxed).saturating_add(self.held.load(Relaxed))
+    }
+
+    /// Whether far more requests are here than were last told; once for each such rise.
+    #[must_use]
+    pub fn surges(&self) -> bool {
+        let (level, told) = (self.level(), self.told.load(Relaxed));
+        level >= told.saturating_mul(2).saturating_add(SURGE)
+            && self.told.compare_exchange(told, level, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Time since the last arrival; `None`: there was none.
+    #[must_use]
+    pub fn idle(&self, now: Duration) -> Option<Duration> {
         let at = self.last_arrival.load(Relaxed).checked_sub(1)?;
-        Some(now.saturating_sub(Duration::from_millis(at)).as_secs_f64())
+        Some(now.saturating_sub(Duration::from_millis(at)))
     }
 }
 
@@ -80,6 +103,8 @@ pub struct Reporter {
     started: Instant,
     started_at: f64,
     wake: Notify,
+    /// Milliseconds of uptime of the last report that a rising load hurried, plus one; 0: none.
+    surged: AtomicU64,
 }
 
 impl Reporter {
@@ -87,7 +112,13 @@ impl Reporter {
     #[must_use]
     pub fn new(name: &str) -> Self {
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Self { name: name.to_owned(), started: Instant::now(), started_at, wake: Notify::new() }
+        Self {
+            name: name.to_owned(),
+            started: Instant::now(),
+            started_at,
+            wake: Notify::new(),
+            surged: AtomicU64::new(0),
+        }
     }
 
     /// Time since the start.
@@ -101,19 +132,29 @@ impl Reporter {
         self.wake.notify_one();
     }
 
-    /// Waits until a request is newly held, or the time is over.
-    pub async fn wait(&self, most: Duration) {
-        let _ = tokio::time::timeout(most, self.wake.notified()).await;
+    /// A service's load rises fast: the same, but not again and again.
+    pub fn surge(&self) {
+        let now = u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let rests = |last: u64| last > 0 && Duration::from_millis(now.saturating_sub(last)) < SURGES;
+        if self.surged.fetch_update(Relaxed, Relaxed, |last| (!rests(last)).then_some(now)).is_ok() {
+            self.wake();
+        }
     }
 
-    /// The report.
+    /// Waits until a request is newly held or a load surges, or until the time is over; whether it was cut short.
+    pub async fn wait(&self, most: Duration) -> bool {
+        tokio::time::timeout(most, self.wake.notified()).await.is_ok()
+    }
+
+    /// The report; `urgent` if something has hurried it.
     #[must_use]
-    pub fn report(&self, fleet: &Fleet) -> GatewayReport {
+    pub fn report(&self, fleet: &Fleet, urgent: bool) -> GatewayReport {
         let live = fleet.load();
         let now = self.uptime();
         let services = live.services.values().map(|service| {
             let id = &service.route.id;
             let counters = &service.state.counters;
+            counters.told.store(counters.level(), Relaxed);
             ServiceReport {
                 namespace: id.namespace.clone(),
                 name: id.name.clone(),
@@ -122,18 +163,29 @@ impl Reporter {
                 failed: counters.failed.load(Relaxed),
                 in_flight: counters.in_flight.load(Relaxed),
                 held: counters.held.load(Relaxed),
-                idle_seconds: counters.idle(now),
+                idle_seconds: counters.idle(now).map(|idle| idle.as_secs_f64()),
                 latency: counters.latency.read(),
                 backends: service.state.backends().into_iter().map(backend).collect(),
+                routed: routed(service, self.started_at + now.as_secs_f64()),
             }
         });
         GatewayReport {
             gateway: self.name.clone(),
             started_at: self.started_at,
             generation: live.generation,
+            urgent,
             services: services.collect(),
         }
     }
+}
+
+/// Replicas that came into the table lately; `now` in seconds since the epoch.
+fn routed(service: &Service, now: f64) -> Vec<RoutedReport> {
+    let ages = service.replicas.iter().map(|replica| (replica, replica.since.elapsed()));
+    let fresh = ages.filter(|(_, age)| *age < FRESH);
+    fresh
+        .map(|(replica, age)| RoutedReport { pod: replica.endpoint.uid.clone(), at: now - age.as_secs_f64() })
+        .collect()
 }
 
 fn backend(((revision, pool), counters): ((String, String), std::sync::Arc<Counters>)) -> BackendReport {
@@ -169,7 +221,30 @@ mod tests {
         assert_eq!(counters.idle(Duration::from_secs(9)), None);
         counters.arrive(Duration::ZERO);
         counters.arrive(Duration::from_secs(4));
-        assert_eq!(counters.idle(Duration::from_secs(9)), Some(5.0));
+        assert_eq!(counters.idle(Duration::from_secs(9)), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_surge_is_a_load_that_doubles_and_more() {
+        let counters = Counters::default();
+        let arrive = |count| (0..count).filter(|_| (counters.arrive(Duration::ZERO), counters.surges()).1).count();
+        assert_eq!(arrive(7), 0, "a few requests are none");
+        assert_eq!(arrive(1), 1);
+        assert_eq!(arrive(15), 0, "8 were told, so 24 are the next");
+        assert_eq!(arrive(1), 1);
+        counters.held.store(40, Relaxed);
+        assert!(counters.surges(), "who waits is here too");
+    }
+
+    #[tokio::test]
+    async fn surges_in_a_row_are_one() {
+        let reporter = Reporter::new("gateway-0");
+        reporter.surge();
+        assert!(reporter.wait(Duration::from_secs(5)).await);
+        reporter.surge();
+        assert!(!reporter.wait(Duration::from_millis(1)).await);
+        reporter.wake();
+        assert!(reporter.wait(Duration::from_secs(5)).await, "a request that is newly held is never late");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The routing table: immutable, built by one pure function, swapped whole.
 
 use crate::auth::HashedKey;
-use crate::inputs::{Inputs, ServiceId, ServiceInput, TenantInput};
+use crate::inputs::{Early, Inputs, PodInput, ServiceId, ServiceInput, TenantInput};
 use millrace_crds::{Authentication, ConditionStatus, RateLimit, conditions};
 use millrace_hop::limits::Limits;
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Longest time for a request whose service names none that can be read.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One ready pod.
+/// One pod that serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The pod's UID.
@@ -41,7 +41,7 @@ pub struct Route {
     pub rate_limit: Option<RateLimit>,
     /// Revision and weight, weights above 0 only.
     pub weights: Vec<(String, u32)>,
-    /// Ready pods of those revisions.
+    /// Pods of those revisions that serve.
     pub endpoints: Vec<Endpoint>,
     /// Whether a wait for a replica is useless, and why.
     pub blocked: Option<String>,
@@ -140,7 +140,7 @@ fn route(inputs: &Inputs, id: &ServiceId, service: &ServiceInput, owner: Option<
 
 fn endpoints(inputs: &Inputs, id: &ServiceId, weights: &[(String, u32)]) -> Vec<Endpoint> {
     let pods = inputs.pods.get(&id.namespace).into_iter().flat_map(BTreeMap::values);
-    pods.filter(|pod| pod.ready && pod.service == id.name)
+    pods.filter(|pod| pod.service == id.name && serves(inputs, pod))
         .filter(|pod| weights.iter().any(|(revision, _)| *revision == pod.revision))
         .filter_map(|pod| {
             Some(Endpoint {
@@ -151,6 +151,11 @@ fn endpoints(inputs: &Inputs, id: &ServiceId, weights: &[(String, u32)]) -> Vec<
             })
         })
         .collect()
+}
+
+/// Kubernetes says so, or the pod starts and its server has said so itself.
+fn serves(inputs: &Inputs, pod: &PodInput) -> bool {
+    pod.ready || (pod.early != Early::No && inputs.vouched.contains(&pod.uid))
 }
 
 /// Why no replica will come without somebody's help: the spec isn't accepted, or the operator says that it is stuck, and

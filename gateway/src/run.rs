@@ -4,6 +4,7 @@ use crate::admin;
 use crate::args::{Command, KeyCommand, PepperArgs, ServeArgs};
 use crate::auth::{Pepper, new_key};
 use crate::drain::{self, Readiness};
+use crate::early;
 use crate::front::{Gateway, Settings};
 use crate::hold::Bounds;
 use crate::listen::{self, Limits};
@@ -78,6 +79,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tokio::spawn(admin::admin(doors.1, Arc::clone(&gateway), admin_config));
     tokio::spawn(Arc::clone(&public).watch());
     tokio::spawn(keep_table(Arc::clone(&index), Arc::clone(&gateway), synced.clone(), Arc::clone(&readiness)));
+    let starting = (Arc::clone(&index), Arc::clone(&gateway));
+    tokio::spawn(async move { early::follow(&starting.0, &starting.1).await });
     let watched = (Arc::clone(&index), client.clone());
     tokio::spawn(async move { follow_all(&watched.0, &watched.1, &synced_sender).await });
     let secret = format!("{}-gateway-tls", args.release);

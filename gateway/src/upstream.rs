@@ -2,8 +2,12 @@
 
 use crate::body::Attempt;
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use millrace_crds::report::ServerReport;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
@@ -19,6 +23,8 @@ const MOST_LANES: usize = 4;
 const STREAMS: usize = 64;
 /// A pod that is there accepts at once.
 const CONNECT: Duration = Duration::from_secs(2);
+/// A server's report is a few KiB.
+const LARGEST_REPORT: usize = 1 << 20;
 
 /// Makes connections with the gateway's current identity.
 #[derive(Debug, Default)]
@@ -58,7 +64,25 @@ impl Connector {
         self.config.load().is_some()
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<SendRequest<Attempt>, ConnectError> {
+    /// What the server at an address says of itself, over a connection of its own.
+    ///
+    /// # Errors
+    /// It can't be reached, or says nothing that can be read.
+    pub async fn ask(&self, address: SocketAddr) -> anyhow::Result<ServerReport> {
+        let mut sender = self.connect::<Empty<Bytes>>(address).await?;
+        let request = http::Request::get(format!("https://{address}/report")).body(Empty::new())?;
+        let response = sender.send_request(request).await?;
+        anyhow::ensure!(response.status() == http::StatusCode::OK, "it answered {}", response.status());
+        let body = Limited::new(response.into_body(), LARGEST_REPORT).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!("its report can't be read: {error}"))?;
+        Ok(serde_json::from_slice(&body.to_bytes())?)
+    }
+
+    async fn connect<B>(&self, address: SocketAddr) -> Result<SendRequest<B>, ConnectError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let config = self.config.load_full().ok_or(ConnectError::NoIdentity)?;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

@@ -3,7 +3,7 @@
 //! Objects are turned into their few useful fields as they arrive; none is kept whole.
 
 use crate::fleet::Fleet;
-use crate::inputs::{Inputs, PodInput, SERVER_PORT, ServiceInput, TenantInput};
+use crate::inputs::{Early, Inputs, PodInput, SERVER_PORT, ServiceInput, TenantInput};
 use crate::routes::Table;
 use crate::tls::Identity;
 use futures::StreamExt;
@@ -16,11 +16,11 @@ use kube::{Client, Resource, ResourceExt};
 use millrace_crds::{Access, ApiKey, Condition, NamespaceSelector, RateLimit, Traffic, conditions, labels};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// Of an InferenceService's spec, what the gateway reads: other fields may be of a later release.
 #[derive(Clone, Debug, Deserialize)]
@@ -165,37 +165,71 @@ impl Indexed for Pod {
             ip: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
             port: SERVER_PORT,
             ready: ready && self.metadata.deletion_timestamp.is_none(),
+            early: early(&self, ready),
         };
+        // Kubernetes' word counts from the first time that it is given.
+        if input.early == Early::No {
+            inputs.vouched.remove(&input.uid);
+        }
         put_in(&mut inputs.pods, &self, input);
     }
 
     fn remove(&self, inputs: &mut Inputs) {
+        inputs.vouched.remove(&self.uid().unwrap_or_default());
         take_out(&mut inputs.pods, self);
     }
 
     fn replace(inputs: &mut Inputs, staged: Inputs) {
         inputs.pods = staged.pods;
+        let early = inputs.pods.values().flat_map(BTreeMap::values).filter(|pod| pod.early != Early::No);
+        let early: BTreeSet<&String> = early.map(|pod| &pod.uid).collect();
+        inputs.vouched.retain(|uid| early.contains(uid));
     }
+}
+
+/// A pod's first start, as far as its status tells: nothing of it was ever ready, ended or restarted.
+fn early(pod: &Pod, ready: bool) -> Early {
+    let Some(status) = pod.status.as_ref().filter(|_| !ready && pod.metadata.deletion_timestamp.is_none()) else {
+        return Early::No;
+    };
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let broken = containers.iter().any(|container| {
+        let ended = container.state.as_ref().is_some_and(|state| state.terminated.is_some());
+        container.restart_count > 0 || ended
+    });
+    match status.phase.as_deref() {
+        Some("Pending" | "Running") if !broken => {}
+        _ => return Early::No,
+    }
+    let started = containers.iter().any(|container| container.started == Some(true));
+    if started { Early::Keep } else { Early::Ask }
 }
 
 /// What the watches have told.
 #[derive(Debug, Default)]
 pub struct Index {
     inputs: Mutex<Inputs>,
-    changed: Notify,
+    /// Counts changes.
+    changed: watch::Sender<u64>,
 }
 
 impl Index {
     /// From what was saved, or from nothing.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
-        Self { inputs: Mutex::new(inputs), changed: Notify::new() }
+        Self { inputs: Mutex::new(inputs), changed: watch::Sender::default() }
     }
 
     /// Changes it.
     pub fn edit(&self, change: impl FnOnce(&mut Inputs)) {
         change(&mut self.inputs.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.notify_one();
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of each change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// Reads it.
@@ -207,9 +241,13 @@ impl Index {
     pub async fn publish(&self, fleet: &Fleet, mut synced: watch::Receiver<usize>) {
         // Half a list isn't a table: services without pods would be woken, tenants without namespaces refused.
         let _ = synced.wait_for(|lists| *lists >= LISTS).await;
+        let mut changes = self.changes();
         loop {
+            changes.mark_unchanged();
             fleet.publish(self.read(Table::build));
-            self.changed.notified().await;
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     }
 }

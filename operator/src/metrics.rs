@@ -1,5 +1,7 @@
 //! What the operator counts. Labels come from closed sets only.
 
+mod starts;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -7,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use starts::StartSeries;
 use std::time::Duration;
 
 /// Which controller, and how it ended.
@@ -23,6 +26,8 @@ pub struct Metrics {
     reconciled: Family<Ended, Counter>,
     duration: Histogram,
     leader: Gauge,
+    urgent: Histogram,
+    starts: StartSeries,
 }
 
 impl Default for Metrics {
@@ -34,7 +39,14 @@ impl Default for Metrics {
         registry.register("reconciliations", "Reconciliations by controller and outcome", reconciled.clone());
         registry.register("reconcile_duration_seconds", "Time of one reconciliation of a service", duration.clone());
         registry.register("leader", "1 if this replica holds the lease", leader.clone());
-        Self { registry, reconciled, duration, leader }
+        let urgent = Histogram::new([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]);
+        registry.register(
+            "urgent_scale_seconds",
+            "Time from a gateway's urgent report to the end of the scaling that it led to",
+            urgent.clone(),
+        );
+        let starts = StartSeries::new(&mut registry);
+        Self { registry, reconciled, duration, leader, urgent, starts }
     }
 }
 
@@ -52,6 +64,16 @@ impl Metrics {
     /// States whether this replica leads.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+    }
+
+    /// Adds the time from a report that a gateway hurried to the end of the writes that it led to.
+    pub fn hurried(&self, time: Duration) {
+        self.urgent.observe(time.as_secs_f64());
+    }
+
+    /// Adds the phases of a start of a service (namespace, name) on a pool, in seconds.
+    pub fn started(&self, service: (&str, &str), pool: &str, phases: &[(&'static str, f64)]) {
+        self.starts.add(service, pool, phases);
     }
 
     /// The text that Prometheus reads.

@@ -93,6 +93,7 @@ async fn lead(
         record: flags.record_decisions.clone(),
         plans: plans.clone(),
         view: view.clone(),
+        metrics: metrics.clone(),
         stores: Stores {
             deployments: index.deployments.clone(),
             pods: index.pods.clone(),

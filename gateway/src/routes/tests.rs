@@ -1,5 +1,5 @@
 use super::*;
-use crate::inputs::PodInput;
+use crate::inputs::{Early, PodInput};
 use millrace_crds::{Access, ApiKey, Condition, ConditionStatus, Traffic};
 
 fn service(traffic: &[(&str, u32)]) -> ServiceInput {
@@ -30,6 +30,7 @@ fn pod(service: &str, revision: &str, ready: bool) -> PodInput {
         ip: Some([10, 0, 0, 1].into()),
         port: 8443,
         ready,
+        early: Early::No,
     }
 }
 
@@ -58,6 +59,19 @@ fn only_ready_pods_of_weighted_revisions_of_the_service_are_endpoints() {
     let route = magika(&inputs);
     assert_eq!(route.endpoints.iter().map(|endpoint| endpoint.uid.as_str()).collect::<Vec<_>>(), ["magika-r1"]);
     assert_eq!(route.endpoints[0].address, ([10, 0, 0, 1], 8443).into());
+}
+
+#[test]
+fn a_pod_that_starts_is_an_endpoint_once_its_server_has_said_so() {
+    let mut inputs = inputs();
+    for (early, vouched, expect) in
+        [(Early::Ask, true, 1), (Early::Keep, true, 1), (Early::Ask, false, 0), (Early::No, true, 0)]
+    {
+        let one = PodInput { early, ..pod("magika", "r1", false) };
+        inputs.vouched = vouched.then(|| one.uid.clone()).into_iter().collect();
+        inputs.pods.entry("team-a".into()).or_default().insert("p".into(), one);
+        assert_eq!(magika(&inputs).endpoints.len(), expect, "{early:?} {vouched}");
+    }
 }
 
 #[test]

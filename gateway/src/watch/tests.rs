@@ -32,6 +32,43 @@ fn a_pod_serves_while_it_is_ready_and_not_going() {
 }
 
 #[test]
+fn only_a_first_start_may_serve_early() {
+    let check = |expect: Early, change: &dyn Fn(&mut Value)| {
+        let mut object = serde_json::to_value(pod("False", false)).unwrap();
+        object["status"]["phase"] = json!("Running");
+        object["status"]["containerStatuses"] = json!([{"name": "server", "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "started": false, "state": {"running": {}}}]);
+        change(&mut object);
+        let mut inputs = Inputs { vouched: ["u".to_owned()].into(), ..Inputs::default() };
+        read::<Pod>(object).put(&mut inputs);
+        assert_eq!(inputs.pods["team-a"]["p"].early, expect);
+        assert_eq!(inputs.vouched.contains("u"), expect != Early::No, "what was said for it");
+    };
+    check(Early::Ask, &|_| {});
+    check(Early::Ask, &|pod| {
+        pod["status"]["phase"] = json!("Pending");
+        pod["status"]["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "ContainerCreating"}});
+    });
+    check(Early::Keep, &|pod| pod["status"]["containerStatuses"][0]["started"] = json!(true));
+    check(Early::No, &|pod| pod["status"]["conditions"][0]["status"] = json!("True"));
+    check(Early::No, &|pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    check(Early::No, &|pod| pod["status"]["containerStatuses"][0]["restartCount"] = json!(1));
+    check(Early::No, &|pod| pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 1}}));
+    check(Early::No, &|pod| pod["status"]["phase"] = json!("Failed"));
+}
+
+#[test]
+fn a_new_list_keeps_the_word_of_those_that_still_start() {
+    let mut starting = pod("False", false);
+    starting.status.get_or_insert_default().phase = Some("Pending".into());
+    let mut staged = Inputs::default();
+    starting.put(&mut staged);
+    let mut inputs = Inputs { vouched: ["u".to_owned(), "gone".to_owned()].into(), ..Inputs::default() };
+    Pod::replace(&mut inputs, staged);
+    assert_eq!(inputs.vouched.iter().collect::<Vec<_>>(), ["u"]);
+}
+
+#[test]
 fn a_service_of_a_later_release_is_read_as_far_as_it_is_known() {
     let mut inputs = Inputs::default();
     let good: Service = read(json!({

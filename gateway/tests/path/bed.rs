@@ -14,7 +14,7 @@ use millrace_crds::{Access, ApiKey, RateLimit, Traffic};
 use millrace_gateway::auth::Pepper;
 use millrace_gateway::front::{Gateway, Settings};
 use millrace_gateway::hold::Bounds;
-use millrace_gateway::inputs::{Inputs, PodInput, ServiceInput, TenantInput};
+use millrace_gateway::inputs::{Early, Inputs, PodInput, ServiceInput, TenantInput};
 use millrace_gateway::listen::{self, Limits};
 use millrace_gateway::routes::Table;
 use millrace_gateway::tls::{Identity, Public};
@@ -136,6 +136,11 @@ impl Bed {
         self.gateway.fleet.publish(Table::build(&inputs));
     }
 
+    /// What the table is made of.
+    pub fn inputs(&self) -> Inputs {
+        self.inputs.lock().unwrap().clone()
+    }
+
     /// Changes a service.
     pub fn service(&self, namespace: &str, name: &str, change: impl FnOnce(&mut ServiceInput)) {
         self.edit(|inputs| change(inputs.services.get_mut(namespace).unwrap().get_mut(name).unwrap()));
@@ -151,6 +156,7 @@ impl Bed {
             ip: Some(address.ip()),
             port: address.port(),
             ready: true,
+            early: Early::No,
         };
         self.edit(|inputs| {
             inputs.pods.entry(service.0.into()).or_default().insert(address.to_string(), pod);

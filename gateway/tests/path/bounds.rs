@@ -90,7 +90,8 @@ async fn rates_and_places_of_service_and_tenant() {
         let bed = Arc::clone(&bed);
         tokio::spawn(async move { bed.call(request(Method::POST, "/team-a/fraud/process", "")).await.status })
     };
-    let held = || bed.gateway.reporter.report(&bed.gateway.fleet).services.iter().any(|service| service.held > 0);
+    let held =
+        || bed.gateway.reporter.report(&bed.gateway.fleet, false).services.iter().any(|service| service.held > 0);
     until("one is held", held).await;
     assert_eq!(bed.call(request(Method::POST, path, "")).await.status, 429);
     let fraud = bed.server(|_| async { answer(200, "") }).await;

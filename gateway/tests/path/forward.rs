@@ -83,7 +83,7 @@ async fn a_client_that_goes_ends_the_request_at_the_server() {
 }
 
 fn report(bed: &Bed, name: &str) -> millrace_crds::report::ServiceReport {
-    let report = bed.gateway.reporter.report(&bed.gateway.fleet);
+    let report = bed.gateway.reporter.report(&bed.gateway.fleet, false);
     report.services.into_iter().find(|service| service.name == name && service.namespace == "team-a").unwrap()
 }
 

@@ -6,7 +6,7 @@ use millrace_crds::{Condition, ConditionStatus};
 use std::time::{Duration, Instant};
 
 fn held(bed: &Bed) -> u64 {
-    let report = bed.gateway.reporter.report(&bed.gateway.fleet);
+    let report = bed.gateway.reporter.report(&bed.gateway.fleet, false);
     report.services.iter().map(|service| service.held).sum()
 }
 
@@ -24,10 +24,10 @@ async fn a_request_waits_for_its_replica_and_wakes_the_scaler_once() {
         })
         .collect();
     let start = Instant::now();
-    bed.gateway.reporter.wait(SOON).await;
+    assert!(bed.gateway.reporter.wait(SOON).await);
     assert!(start.elapsed() < SOON, "the report was not answered at once");
     until("all are held", || held(&bed) == 5).await;
-    let report = bed.gateway.reporter.report(&bed.gateway.fleet);
+    let report = bed.gateway.reporter.report(&bed.gateway.fleet, false);
     let magika = report.services.iter().find(|service| service.held > 0).unwrap();
     assert_eq!((magika.in_flight, magika.arrivals), (0, 5), "who waits isn't in flight");
     let short = Duration::from_millis(50);

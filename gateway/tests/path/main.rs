@@ -7,6 +7,7 @@ mod admin;
 mod auth;
 mod bed;
 mod bounds;
+mod early;
 mod forward;
 mod framing;
 mod grpc;

@@ -16,6 +16,7 @@ mod pods;
 mod record;
 mod run;
 mod scrape;
+mod starts;
 mod view;
 mod write;
 
@@ -25,6 +26,7 @@ pub use ownership::{owns_replicas, replicas_taken};
 pub use run::run;
 pub use view::{Plans, ScaleState, ScaleView};
 
+use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, core::v1::Pod};
 use kube::runtime::reflector::Store;
@@ -47,6 +49,8 @@ pub struct ScaleContext {
     pub plans: Arc<Plans>,
     /// What was decided, for the controller's status step.
     pub view: Arc<ScaleView>,
+    /// What the operator counts.
+    pub metrics: Arc<Metrics>,
     /// The controller's stores.
     pub stores: Stores,
     /// The operator's certificate, from Secret `{release}-operator-tls`; replaced when it rotates.

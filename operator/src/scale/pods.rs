@@ -94,6 +94,19 @@ pub fn never_restarted(pod: &Pod) -> bool {
     statuses.into_iter().flatten().all(|container| container.restart_count == 0)
 }
 
+/// When the scheduler gave it a node.
+pub fn scheduled(pod: &Pod) -> Option<f64> {
+    let scheduled = condition(pod, "PodScheduled").filter(|scheduled| scheduled.status == "True")?;
+    scheduled.last_transition_time.as_ref().map(seconds)
+}
+
+/// When its container began to run.
+pub fn began(pod: &Pod) -> Option<f64> {
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let running = containers.iter().find_map(|container| container.state.as_ref()?.running.as_ref())?;
+    running.started_at.as_ref().map(seconds)
+}
+
 fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
 }

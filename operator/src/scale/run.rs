@@ -6,6 +6,7 @@ use super::fleet::{Deployed, Seen, draw};
 use super::pods::{self, Stage};
 use super::record::Recorder;
 use super::scrape::{Heard, Pollers, Target};
+use super::starts::Starts;
 use super::view::ScaleState;
 use super::write::{Write, Written, apply, writes};
 use super::{ScaleContext, convert};
@@ -49,7 +50,8 @@ pub async fn run(context: ScaleContext) -> Result<()> {
         pollers: Pollers::new(context.identity.clone(), sender),
         state,
         written: Written::default(),
-        timed: BTreeSet::new(),
+        starts: Starts::default(),
+        hurried: None,
         restored,
         amended: BTreeSet::new(),
         since: clock(),
@@ -68,7 +70,7 @@ pub async fn run(context: ScaleContext) -> Result<()> {
                 if !scaling.hear(report) {
                     continue;
                 }
-                // A request waits for a replica: decide now, not at the next tick.
+                // A request waits for a replica, or a load surges: decide now, not at the next tick.
                 tokio::time::sleep_until(last + LEAST_TICK).await;
             }
         }
@@ -85,8 +87,9 @@ struct Scaling {
     state: State,
     pollers: Pollers,
     written: Written,
-    /// Pods whose start has been measured.
-    timed: BTreeSet<Reporter>,
+    starts: Starts,
+    /// When a gateway first asked for a decision that hasn't been made yet.
+    hurried: Option<Instant>,
     checkpoints: Checkpoints,
     recorder: Option<Recorder>,
     /// Services that a predecessor told of, and those whose memory was brought up to date with its last writes.
@@ -108,16 +111,22 @@ struct Reporters {
 }
 
 impl Scaling {
-    /// Takes a report in; whether a request is held.
+    /// Takes a report in; whether it is urgent.
     fn hear(&mut self, report: Heard) -> bool {
         let now = clock();
         match report {
             Heard::Gateway(gateway, report) => {
                 self.state.hear_gateway(now, &gateway, &convert::gateway(&report));
-                report.services.iter().any(|service| service.held > 0)
+                self.starts.hear_gateway(&report);
+                let urgent = report.urgent || report.services.iter().any(|service| service.held > 0);
+                if urgent {
+                    self.hurried.get_or_insert_with(Instant::now);
+                }
+                urgent
             }
             Heard::Server(replica, report) => {
                 self.state.hear_server(now, &replica, &convert::server(&report));
+                self.starts.hear_server(&replica.pod, &report);
                 self.builds.hear(&replica, report.engine_build);
                 false
             }
@@ -137,7 +146,12 @@ impl Scaling {
         if let Some(recorder) = &mut self.recorder {
             recorder.write(now, &fleet, &decisions);
         }
-        let failed = self.write(writes(&seen.deployments, &decisions)).await;
+        let writes = writes(&seen.deployments, &decisions);
+        let (hurried, raises) = (self.hurried.take(), writes.iter().any(|write| write.direction == Ordering::Greater));
+        let failed = self.write(writes).await;
+        if let Some(hurried) = hurried.filter(|_| raises) {
+            self.context.metrics.hurried(hurried.elapsed());
+        }
         self.tell(now, &fleet, &decisions, &failed);
         self.rehearse(now).await;
         self.checkpoints.keep(now, &self.state).await;
@@ -179,7 +193,6 @@ impl Scaling {
         }
         let servers: BTreeSet<Reporter> = reporters.servers.values().flatten().cloned().collect();
         self.builds.retain(&servers);
-        self.timed.retain(|pod| servers.contains(pod));
         self.state.retain(&reporters.gateways, &servers, &seen.plans.keys().cloned().collect());
         reporters
     }
@@ -219,18 +232,14 @@ impl Scaling {
         }
     }
 
-    /// Measures how long starts take, once for each pod, while it is fresh.
+    /// Takes starts in whose times are known: the scaler's lead is theirs.
     fn note_starts(&mut self, now: f64, seen: &Seen) {
-        const FRESH: f64 = 60.0;
-        for pod in &seen.pods {
-            let Stage::Ready { since, made } = pods::stage(pod) else { continue };
-            let (Some(reporter), Some((service, slot))) = (pods::reporter(pod), pods::slot(pod.as_ref())) else {
-                continue;
-            };
-            let first = seen.plans.contains_key(&service) && self.timed.insert(reporter);
-            if first && now - since < FRESH && pods::never_restarted(pod) {
-                self.state.memory(&service).note_start(&slot.pool, since - made);
-            }
+        for start in self.starts.measure(now, &seen.pods, |service| seen.plans.contains_key(service)) {
+            self.state.memory(&start.service).note_start(&start.pool, start.seconds);
+            let phases: Vec<_> = start.phases.iter().map(|(phase, seconds)| (phase.name(), *seconds)).collect();
+            let service = (start.service.namespace.as_str(), start.service.name.as_str());
+            self.context.metrics.started(service, &start.pool.0, &phases);
+            tracing::info!(service = %start.service, pool = %start.pool, ?phases, "a replica started");
         }
     }
 
