@@ -1,26 +1,12 @@
 //! JSON in one pass, for readers who know what they expect: no tree of values, and nothing is looked at twice.
 
+pub use super::json_number::Number;
+
+use super::json_number::{self, Decimal};
 use std::{borrow::Cow, fmt};
 
 /// Deepest nesting of what is skipped.
 const DEEPEST: usize = 128;
-
-/// Powers of ten that a float holds exactly.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
-
-/// A number as JSON has it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
-    /// An integer of 0 or more.
-    Unsigned(u64),
-    /// A negative integer.
-    Negative(i64),
-    /// With a fraction or an exponent, or too large for an integer.
-    Float(f64),
-}
 
 /// Where a text stops being what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,74 +169,58 @@ impl<'a> Reader<'a> {
         read.ok_or(Fault { what: "a string that is no UTF-8, or has an unknown escape", at: from })
     }
 
-    /// Reads a number. Up to 15 digits it is exact by one multiplication or division; others go to the standard library.
+    /// Reads a number.
     ///
     /// # Errors
-    /// None is next, or none that a float can hold.
+    /// None is next, or none that a double can hold.
     #[inline]
     pub fn number(&mut self) -> Result<Number, Fault> {
+        self.decimal()?.number().ok_or_else(|| self.fault("a number that is too large"))
+    }
+
+    /// Reads the parts of a number.
+    ///
+    /// # Errors
+    /// None is next.
+    #[inline]
+    pub fn decimal(&mut self) -> Result<Decimal<'a>, Fault> {
         self.peek();
         let from = self.at;
         let negative = self.text.get(from) == Some(&b'-');
         self.at += usize::from(negative);
-        let (mut mantissa, whole) = (0u64, self.at);
-        let zero = self.text.get(whole) == Some(&b'0');
-        self.digits(&mut mantissa)?;
-        let mut digits = self.at - whole;
+        let (mut mantissa, zero) = (0u64, self.text.get(self.at) == Some(&b'0'));
+        let mut digits = self.digits(&mut mantissa)?;
         if zero && digits > 1 {
             return Err(Fault { what: "a number that begins with 0", at: from });
         }
         let (mut exponent, mut float) = (0i64, false);
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
-            let fraction = self.at;
-            self.digits(&mut mantissa)?;
-            let length = self.at - fraction;
-            (digits, exponent, float) = (digits + length, -i64::try_from(length).unwrap_or(i64::MAX), true);
+            let places = self.digits(&mut mantissa)?;
+            (digits, exponent, float) = (digits + places, -i64::try_from(places).unwrap_or(i64::MAX), true);
         }
         if let Some(b'e' | b'E') = self.text.get(self.at) {
             exponent = exponent.saturating_add(self.exponent()?);
             float = true;
         }
-        let text = &self.text[from..self.at];
-        if !float && digits < 20 {
-            return Ok(match (negative, i64::try_from(mantissa)) {
-                (false, _) => Number::Unsigned(mantissa),
-                (true, Ok(0)) => Number::Float(-0.0),
-                (true, Ok(value)) => Number::Negative(-value),
-                (true, Err(_)) => return long(text).ok_or_else(|| self.fault("a number that is too large")),
-            });
-        }
-        let power = usize::try_from(exponent.unsigned_abs()).ok().and_then(|power| POWERS.get(power));
-        if let (Some(power), true) = (power, float && digits < 20 && mantissa < 1 << 53) {
-            #[allow(clippy::cast_precision_loss)] // it is exact
-            let value = mantissa as f64;
-            let value = if exponent < 0 { value / power } else { value * power };
-            return Ok(Number::Float(if negative { -value } else { value }));
-        }
-        let exact = if float { fraction(text) } else { long(text) };
-        exact.ok_or_else(|| self.fault("a number that is too large"))
+        Ok(Decimal { text: &self.text[from..self.at], negative, mantissa, digits, exponent, float })
     }
 
-    /// Takes digits, at least one, into the mantissa; of more than 19, what it holds is of no use.
+    /// Takes digits, at least one, into the mantissa; gives their number.
     #[inline]
-    fn digits(&mut self, mantissa: &mut u64) -> Result<(), Fault> {
-        let from = self.at;
-        while let Some(byte @ b'0'..=b'9') = self.text.get(self.at) {
-            *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-            self.at += 1;
-        }
-        if self.at == from { Err(self.fault("expected a digit")) } else { Ok(()) }
+    fn digits(&mut self, mantissa: &mut u64) -> Result<usize, Fault> {
+        let taken = json_number::digits(&self.text[self.at..], mantissa);
+        self.at += taken;
+        if taken == 0 { Err(self.fault("expected a digit")) } else { Ok(taken) }
     }
 
     fn exponent(&mut self) -> Result<i64, Fault> {
         self.at += 1;
         let negative = self.text.get(self.at) == Some(&b'-');
         self.at += usize::from(matches!(self.text.get(self.at), Some(b'-' | b'+')));
-        let from = self.at;
         let mut value = 0;
-        self.digits(&mut value)?;
-        let value = if self.at - from < 10 { i64::try_from(value).unwrap_or(i64::MAX) } else { i64::MAX / 2 };
+        let digits = self.digits(&mut value)?;
+        let value = if digits < 10 { i64::try_from(value).unwrap_or(i64::MAX) } else { i64::MAX / 2 };
         Ok(if negative { -value } else { value })
     }
 
@@ -277,25 +247,6 @@ impl<'a> Reader<'a> {
             _ => self.number().map(drop),
         }
     }
-}
-
-/// A number with more digits than one step is exact for, by the standard library.
-fn fraction(text: &[u8]) -> Option<Number> {
-    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    value.is_finite().then_some(Number::Float(value))
-}
-
-/// An integer of many digits; one that no integer type holds is a float.
-#[cold]
-fn long(text: &[u8]) -> Option<Number> {
-    let text = std::str::from_utf8(text).ok()?;
-    if let Ok(value) = text.parse() {
-        return Some(Number::Unsigned(value));
-    }
-    if let Ok(value) = text.parse() {
-        return Some(Number::Negative(value));
-    }
-    fraction(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{
     data::{Data, Datatype},
     json::{Fault, Number, Reader},
+    json_number::Decimal,
 };
 use crate::{error::Error, with_data};
 use base64::Engine as _;
@@ -27,6 +28,15 @@ pub trait Element: Sized {
     /// From a JSON number with a fraction or an exponent.
     fn from_f64(_: f64) -> Option<Self> {
         None
+    }
+    /// From the text of a number.
+    #[inline]
+    fn from_decimal(decimal: &Decimal<'_>) -> Option<Self> {
+        match decimal.number()? {
+            Number::Unsigned(value) => Self::from_u64(value),
+            Number::Negative(value) => Self::from_i64(value),
+            Number::Float(value) => Self::from_f64(value),
+        }
     }
     /// From true or false.
     fn from_bool(_: bool) -> Option<Self> {
@@ -70,7 +80,14 @@ macro_rules! floats {
         }
     )*};
 }
-floats!(f32: |value: f64| value as f32, f64: |value| value, f16: f16::from_f64, bf16: bf16::from_f64);
+floats!(f64: |value| value, f16: f16::from_f64, bf16: bf16::from_f64);
+
+impl Element for f32 {
+    #[inline]
+    fn from_decimal(decimal: &Decimal<'_>) -> Option<Self> {
+        decimal.single()
+    }
+}
 
 impl Element for bool {
     fn from_bool(value: bool) -> Option<Self> {
@@ -137,11 +154,7 @@ impl<T: Element> Collect<'_, T> {
             return Err(reader.fault("there are more elements than the shape says"));
         }
         let element = match reader.peek() {
-            b'-' | b'0'..=b'9' => match reader.number()? {
-                Number::Unsigned(value) => T::from_u64(value),
-                Number::Negative(value) => T::from_i64(value),
-                Number::Float(value) => T::from_f64(value),
-            },
+            b'-' | b'0'..=b'9' => T::from_decimal(&reader.decimal()?),
             b'"' => T::from_str(&reader.string()?),
             b'{' => binary(reader)?,
             _ => reader.boolean().and_then(T::from_bool),

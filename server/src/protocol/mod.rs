@@ -7,6 +7,7 @@ pub mod embeddings;
 pub mod json;
 pub mod json_data;
 pub mod json_depth;
+mod json_number;
 pub mod parameters;
 pub mod request;
 pub mod request_json;
