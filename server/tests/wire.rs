@@ -300,3 +300,25 @@ async fn a_call_over_grpc_is_one_whole_message() {
     assert_eq!(serving.grpc_of(whole, "grpc-encoding", "identity").await, "0");
     assert_eq!(serving.replica.door.in_flight(), 0);
 }
+
+/// No caller can make the server load a model, share memory or log elsewhere: over HTTP these are 501, and here.
+#[tokio::test]
+async fn calls_that_would_change_the_server_are_not_there() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    for call in [
+        "RepositoryModelLoad",
+        "RepositoryModelUnload",
+        "SystemSharedMemoryStatus",
+        "SystemSharedMemoryRegister",
+        "CudaSharedMemoryRegister",
+        "TraceSetting",
+        "LogSettings",
+    ] {
+        assert_eq!(serving.grpc_call(call, vec![0; 5], "x-other", "1").await, "12", "{call}");
+    }
+    for path in
+        ["/v2/repository/models/m/load", "/v2/repository/models/m/unload", "/v2/cudasharedmemory/region/r/register"]
+    {
+        assert_eq!(serving.post(path, "{}").await.0, 501, "{path}");
+    }
+}

@@ -88,3 +88,25 @@ async fn heads_over_http2_are_bounded() {
     assert!(grown < 48, "heads took {grown} MiB");
     assert_eq!(serving.infer(1.0).await.0, 200);
 }
+
+/// Another protocol on this connection would be out of sight of all that is checked here.
+#[tokio::test]
+async fn nobody_gets_another_protocol_or_a_tunnel() {
+    let serving = Serving::start("", 1, Gate::default()).await;
+    for offered in ["websocket", "h2c", "TLS/1.0"] {
+        let headers =
+            format!("connection: upgrade, http2-settings\r\nupgrade: {offered}\r\nhttp2-settings: AAMAAABk\r\n");
+        assert_eq!(get(&serving, &headers).await, 200, "{offered}: it is answered as if nothing was offered");
+    }
+    for target in ["server:443", "127.0.0.1:1", "/v2"] {
+        let (mut read, _write) = begin(serving.address, &format!("CONNECT {target} HTTP/1.1\r\nhost: s\r\n\r\n")).await;
+        let text = answer(&mut read).await;
+        assert!((400..500).contains(&status(&text)), "{target}: {text}");
+    }
+    // Over HTTP/2: a method and an authority, and no path.
+    let connect = [&[0x02, 7][..], b"CONNECT", &[0x01, 6], b"server"].concat();
+    let frames = std::iter::once(raw::frame(raw::HEADERS, raw::END_HEADERS | raw::END_STREAM, 1, &connect));
+    let taken = Wire::open(serving.address).await.send(frames, |taken| taken.headers + taken.resets > 0).await;
+    assert!(taken.headers + taken.resets > 0 || taken.goaway.is_some(), "{taken:?}");
+    assert_eq!(serving.infer(1.0).await.0, 200);
+}

@@ -187,11 +187,16 @@ impl Serving {
 
     /// The same with a body of one's own.
     pub async fn grpc_of(&self, body: Vec<u8>, name: &str, value: &str) -> String {
+        self.grpc_call("ModelInfer", body, name, value).await
+    }
+
+    /// A call by its name.
+    pub async fn grpc_call(&self, call: &str, body: Vec<u8>, name: &str, value: &str) -> String {
         let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let request = Request::post("http://server/inference.GRPCInferenceService/ModelInfer")
+        let request = Request::post(format!("http://server/inference.GRPCInferenceService/{call}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header(name, value)
