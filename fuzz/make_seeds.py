@@ -79,7 +79,7 @@ asked = service_pb2.ModelInferRequest(model_name="m", id="7")
 asked.parameters["priority"].int64_param = 2
 asked.parameters["timeout"].uint64_param = 1000
 asked.outputs.add(name="x")
-seed("grpc", "parameters", asked.SerializeToString())
+seed("grpc", "parameters", asked.SerializeToString(deterministic=True))
 
 # Images of each format and kind.
 shades = np.add.outer(np.arange(9) * 20, np.arange(12) * 10).astype(np.uint8)
@@ -164,20 +164,28 @@ for name, text in {"plain": "a Bb \u00e9. \u65e5\u672c \0 \U0001f980", "spaces":
 for name, body in {"one": "a b", "object": {"text": "a"}, "list": ["a", {"text": "b" * 30}, ""], "objects": {"text": ["a", "b."]}}.items():
     seed("text", f"json_{name}", b"\0" + json.dumps(body).encode())
 
-# Models: one whole, and one whose weights lie elsewhere.
-def model(name, external):
-    weights = helper.make_tensor("w", TensorProto.FLOAT, [2], [1, 2])
-    if external:
-        weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
-        for key, value in [("location", "w.bin"), ("offset", "64"), ("length", "8")]:
-            weights.external_data.add(key=key, value=value)
+# Models: one whole, and some with parts that lie elsewhere: weights, sparse ones, those of a function, a built engine.
+def external(name):
+    weights = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, value in [("location", "w.bin"), ("offset", "64"), ("length", "8")]:
+        weights.external_data.add(key=key, value=value)
+    return weights
+
+
+def model(name, weights, sparse=(), functions=(), more=()):
     value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 2])
     constant = helper.make_node("Constant", [], ["c"], value=helper.make_tensor("c", TensorProto.FLOAT, [1], [3]))
     branch = helper.make_graph([constant], "b", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])])
-    nodes = [helper.make_node("Add", ["x", "w"], ["y"]), helper.make_node("If", ["t"], ["z"], then_branch=branch, else_branch=branch)]
-    graph = helper.make_graph(nodes, "g", [value("x")], [value("y")], initializer=[weights])
-    seed("onnx", name, helper.make_model(graph).SerializeToString())
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"]), helper.make_node("If", ["t"], ["z"], then_branch=branch, else_branch=branch), *more]
+    graph = helper.make_graph(nodes, "g", [value("x")], [value("y")], initializer=[weights], sparse_initializer=sparse)
+    seed("onnx", name, helper.make_model(graph, functions=functions).SerializeToString())
 
 
-model("whole", False)
-model("external", True)
+whole = helper.make_tensor("w", TensorProto.FLOAT, [2], [1, 2])
+model("whole", whole)
+model("external", external("w"))
+places = helper.make_tensor("", TensorProto.INT64, [2], [0, 3])
+model("sparse", whole, sparse=[helper.make_sparse_tensor(external("s"), places, [4])])
+constant = helper.make_node("Constant", [], ["c"], value=external("c"))
+model("function", whole, functions=[helper.make_function("own", "f", [], ["c"], [constant], [helper.make_opsetid("", 17)])])
+model("engine", whole, more=[helper.make_node("EPContext", ["x"], ["e"], domain="com.microsoft", ep_cache_context="m.engine", embed_mode=0)])
