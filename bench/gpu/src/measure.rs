@@ -1,6 +1,7 @@
 //! The loop, and what comes of it.
 
 use anyhow::Result;
+use millrace_bench::median::median;
 use millrace_crds::ExecutionProvider;
 use millrace_server::{
     engine::{
@@ -100,9 +101,4 @@ impl Loop {
             memory: load.map_or(0, |load| load.memory_used),
         })
     }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,7 +1,7 @@
 //! Figures: of one run, and the median of several with how far they spread.
 
 use crate::process::Usage;
-use millrace_bench::latency::Summary;
+use millrace_bench::{latency::Summary, median::median};
 use serde::Serialize;
 
 /// One run.
@@ -47,35 +47,5 @@ impl Figures {
             resident_mib: of(|run| run.resident_mib),
             grown_mib: of(|run| run.grown_mib),
         }
-    }
-}
-
-/// The middle one; of an even number, the mean of both.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => values[half],
-        _ => f64::midpoint(values[half - 1], values[half]),
-    }
-}
-
-/// The largest less the smallest, as a share of the median.
-pub fn spread(values: &[f64]) -> f64 {
-    let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
-    (most - least) / median(values.to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians_and_spreads() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![1.0, 2.0]), 1.5);
-        assert!(median(Vec::new()).is_nan());
-        assert_eq!(spread(&[9.0, 10.0, 12.0]), 0.3);
     }
 }

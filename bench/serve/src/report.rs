@@ -1,10 +1,8 @@
 //! What came of it: raw figures, medians and ratios as JSON, one entry for each row, and a table to read.
 
-use crate::{
-    figure::{Figures, spread},
-    row::Row,
-};
+use crate::{figure::Figures, row::Row};
 use anyhow::{Context, Result};
+use millrace_bench::median::spread;
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,

@@ -2,7 +2,7 @@
 
 use crate::{
     case::{Case, Model},
-    figure::{Figures, median, spread},
+    figure::Figures,
     limit::{engine_loop, floats},
     load::{self, Load},
     report::{Measured, Report},
@@ -12,6 +12,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use millrace_bench::median::{median, spread};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
 
