@@ -59,7 +59,7 @@ pub struct ModelOptions {
     /// ONNX Runtime's library.
     #[arg(long, env = "MILLRACE_ORT_LIBRARY")]
     pub ort_library: Option<PathBuf>,
-    /// Folder for fetched models, kept by digest; without it, a folder that is gone with the process.
+    /// Folder for fetched models, kept by digest, and in `engines` for what TensorRT builds of them; without it, a folder that is gone with the process.
     #[arg(long, env = "MILLRACE_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! How a replica runs the model: batching, engine, resources.
 
-use crate::{Duration, Precision, Quantity};
+use crate::{Duration, Name, Precision, Quantity};
 use serde::{Deserialize, Serialize};
 
 /// How requests are put together.
@@ -15,7 +15,7 @@ pub struct Batching {
     /// How long a batch waits for more; 0s: a batch is what queued while the engine was busy.
     #[serde(default = "default_max_delay")]
     pub max_delay: Duration,
-    /// Batch sizes that the engine is prepared for, rising; a batch is padded to the next one. Absent: any size.
+    /// Batch sizes that the engine is prepared for, rising; a batch is padded to the next one, a larger batch is not. Absent: any size.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 32)))]
     pub buckets: Vec<u32>,
@@ -60,7 +60,7 @@ pub struct Runtime {
     /// Precision that the engine computes in; absent: the model's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
-    /// Where built engines are kept.
+    /// How many of TensorRT's built engines are kept, and where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_cache: Option<EngineCache>,
     /// Sessions of the model in one replica.
@@ -110,13 +110,17 @@ pub enum ExecutionProvider {
     CPU,
 }
 
-/// Built engines, kept from one start to the next.
+/// TensorRT's built engines, kept from one start to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EngineCache {
-    /// Most bytes on a node.
+    /// Most bytes of engines; beyond it, those that were used longest ago are given up.
     pub size_limit: Quantity,
+    /// A claim in the service's namespace that its replicas can write, for engines that outlive their pod: ReadWriteMany if
+    /// replicas run on several nodes. Services may share it. Absent: engines live as long as the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_name: Option<Name>,
 }
 
 /// Requests (and for memory also the limit) of a replica.

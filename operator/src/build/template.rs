@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use millrace_crds::{Credentials, ExecutionProvider, Spread, labels};
+use millrace_crds::{Credentials, ExecutionProvider, Name, Spread, labels};
 use std::collections::BTreeMap;
 
 /// User and group of the image.
@@ -43,7 +43,7 @@ pub fn template(plan: &Plan, settings: &Settings) -> PodTemplateSpec {
             automount_service_account_token: Some(false),
             containers: vec![container(plan, settings, &models)],
             enable_service_links: Some(false),
-            security_context: Some(pod_security()),
+            security_context: Some(pod_security(engines(plan).is_some())),
             termination_grace_period_seconds: Some(drain + MARGIN),
             topology_spread_constraints: Some(vec![spread(plan)]),
             volumes: Some(volumes(plan, &models)),
@@ -79,7 +79,7 @@ fn container(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Co
             ..SecurityContext::default()
         }),
         termination_message_path: Some("/dev/termination-log".to_owned()),
-        volume_mounts: Some(mounts(models)),
+        volume_mounts: Some(mounts(plan, models)),
         ..Container::default()
     }
 }
@@ -130,6 +130,13 @@ fn claim(uri: &str) -> Option<(&str, &str)> {
     (place.scheme == "pvc").then_some((place.authority, place.path))
 }
 
+/// The claim for built engines, of services that build any.
+fn engines(plan: &Plan) -> Option<&Name> {
+    let runtime = &plan.inputs.runtime;
+    let builds = runtime.execution_providers.contains(&ExecutionProvider::TensorRT);
+    runtime.engine_cache.as_ref().filter(|_| builds)?.claim_name.as_ref()
+}
+
 /// Models of one service have the same.
 fn credentials<'s>(models: &[ModelSource<'s>]) -> Option<&'s Credentials> {
     models.first()?.credentials
@@ -152,14 +159,17 @@ fn volumes(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<Volume> {
         };
         volumes.push(Volume { secret: Some(source), ..named("credentials") });
     }
-    if let Some((claim, _)) = models.first().and_then(|model| claim(model.uri)) {
-        let source = PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: Some(true) };
-        volumes.push(Volume { persistent_volume_claim: Some(source), ..named("model") });
-    }
+    let claimed = |name: &str, claim: &str, read_only: bool| {
+        let source =
+            PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: read_only.then_some(true) };
+        Volume { persistent_volume_claim: Some(source), ..named(name) }
+    };
+    volumes.extend(models.first().and_then(|model| claim(model.uri)).map(|(claim, _)| claimed("model", claim, true)));
+    volumes.extend(engines(plan).map(|claim| claimed("engines", claim.as_str(), false)));
     volumes
 }
 
-fn mounts(models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
+fn mounts(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
@@ -177,6 +187,10 @@ fn mounts(models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
     }
     if models.first().is_some_and(|model| claim(model.uri).is_some()) {
         mounts.push(mount("model", "/mnt/model", true));
+    }
+    if engines(plan).is_some() {
+        // Where the server keeps them anyway.
+        mounts.push(mount("engines", "/var/cache/millrace/engines", false));
     }
     mounts
 }
@@ -216,8 +230,11 @@ fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-fn pod_security() -> PodSecurityContext {
+/// `writes`: to a volume that isn't the pod's own, which is made writable for its group.
+fn pod_security(writes: bool) -> PodSecurityContext {
     PodSecurityContext {
+        fs_group: writes.then_some(USER),
+        fs_group_change_policy: writes.then(|| "OnRootMismatch".to_owned()),
         run_as_non_root: Some(true),
         run_as_user: Some(USER),
         run_as_group: Some(USER),

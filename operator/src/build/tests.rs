@@ -57,7 +57,9 @@ fn restricted(pod: &Value) -> Result<(), String> {
 
 #[test]
 fn every_pod_is_restricted_and_has_no_token() {
-    for patch in [json!({}), json!({"model": {"uri": "pvc://claim/model.onnx"}})] {
+    let cache =
+        json!({"executionProviders": ["TensorRT"], "engineCache": {"sizeLimit": "1Gi", "claimName": "engines"}});
+    for patch in [json!({}), json!({"model": {"uri": "pvc://claim/model.onnx"}}), json!({"runtime": cache})] {
         for deployment in built(patch).deployments {
             let pod = serde_json::to_value(&deployment.spec.template).unwrap();
             assert_eq!(restricted(&pod), Ok(()));
@@ -67,6 +69,28 @@ fn every_pod_is_restricted_and_has_no_token() {
             worse["spec"]["containers"][0]["securityContext"]["capabilities"]["drop"] = json!([]);
             assert!(restricted(&worse).is_err(), "the check can't fail");
         }
+    }
+}
+
+/// Built engines outlive pods where a claim is named: it lies where the server keeps them, and the server's group may write it.
+#[test]
+fn a_claim_for_engines_is_mounted_where_engines_are_built() {
+    let pod = |providers: Value, claim: Value| {
+        let cache = json!({"sizeLimit": "1Gi", "claimName": claim});
+        let built = built(json!({"runtime": {"executionProviders": providers, "engineCache": cache}}));
+        let spec = serde_json::to_value(&built.deployments[0].spec.template.spec).unwrap();
+        let volumes = spec["volumes"].as_array().unwrap().iter();
+        let claim = volumes.clone().find(|volume| volume["name"] == "engines").cloned();
+        let mounts = spec["containers"][0]["volumeMounts"].as_array().unwrap().iter();
+        let mount = mounts.clone().find(|mount| mount["name"] == "engines").cloned();
+        (claim, mount, spec["securityContext"]["fsGroup"].clone())
+    };
+    let (claim, mount, group) = pod(json!(["TensorRT", "CUDA"]), json!("engines-of-team-a"));
+    assert_eq!(claim.unwrap()["persistentVolumeClaim"], json!({"claimName": "engines-of-team-a"}));
+    assert_eq!(mount.unwrap(), json!({"name": "engines", "mountPath": "/var/cache/millrace/engines"}));
+    assert_eq!(group, 65532);
+    for (providers, claim) in [(json!(["CUDA"]), json!("engines-of-team-a")), (json!(["TensorRT"]), Value::Null)] {
+        assert_eq!(pod(providers, claim), (None, None, Value::Null));
     }
 }
 

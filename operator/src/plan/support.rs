@@ -83,7 +83,7 @@ pub const SERVICE: &[Field] = &[
     acted("batching"),
     acted("runtime.executionProviders"),
     named("runtime.precision"),
-    named("runtime.engineCache"),
+    acted("runtime.engineCache"),
     acted("runtime.instances"),
     acted("runtime.intraOpThreads"),
     acted("runtime.resources"),

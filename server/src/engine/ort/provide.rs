@@ -1,7 +1,8 @@
 //! Engines for a manifest: what serves at once, and what is built meanwhile.
 
 use super::{
-    OrtEngine, OrtOptions, native, session, signature, store,
+    OrtEngine, OrtOptions, native, session, signature,
+    store::{self, Place},
     tensorrt::{EngineKey, Sizes, TensorRt, profiles},
     unloadable,
 };
@@ -81,6 +82,7 @@ pub fn provide(
         options.tensorrt = Some(prepare(order, &model.digest, &signature, &padded)?);
     }
     let Some(meanwhile) = meanwhile(&options) else {
+        let options = whole(&load, &options, &order.buckets, &padded).map_err(unbuilt)?;
         let engines = (0..order.instances).map(|_| replaceable(load(&options)?, remake(&load, &options)));
         return Ok(Provided { engines: engines.collect::<Result<_, _>>()?, build: None });
     };
@@ -100,8 +102,27 @@ pub fn provide(
     Ok(Provided { engines, build: Some(state) })
 }
 
+fn unbuilt(error: EngineError) -> StartError {
+    tracing::error!(%error, "TensorRT can't build its engine");
+    StartError::new(reason::MODEL_INVALID, "TensorRT can't build an engine of the model: the log says why")
+}
+
+/// Builds an engine that is new, running it on each shape, and gives the options to load it by.
+fn whole(load: &Load, options: &OrtOptions, buckets: &[usize], padded: &[usize]) -> Result<OrtOptions, EngineError> {
+    let Some(TensorRt { profiles, place: Some(Place::New(own, folder)) }) = &options.tensorrt else {
+        return Ok(options.clone());
+    };
+    let mut engine = load(options).map_err(told)?;
+    model::warm_up(&mut *engine, buckets, padded)?;
+    // It has written all of it by the time that it is gone.
+    drop(engine);
+    store::finish(own, folder).map_err(|error| EngineError::Failed(error.to_string()))?;
+    let tensorrt = TensorRt { profiles: profiles.clone(), place: Some(Place::Whole(folder.clone())) };
+    Ok(OrtOptions { tensorrt: Some(tensorrt), ..options.clone() })
+}
+
 fn told(error: StartError) -> EngineError {
-    EngineError(error.message)
+    EngineError::Failed(error.message)
 }
 
 fn replaceable(engine: Box<dyn Engine>, make: Maker) -> Result<Box<dyn Engine>, StartError> {
@@ -115,7 +136,7 @@ fn remake(load: &Load, options: &OrtOptions) -> Maker {
 
 /// What serves while TensorRT builds: the providers after it, if CUDA is the next one. The processor doesn't stand in.
 fn meanwhile(options: &OrtOptions) -> Option<OrtOptions> {
-    let is_new = options.tensorrt.as_ref().is_some_and(|tensorrt| !tensorrt.built);
+    let is_new = options.tensorrt.as_ref().is_some_and(|tensorrt| !tensorrt.is_built());
     let rest = options.providers.get(1..).filter(|rest| rest.first() == Some(&ExecutionProvider::CUDA))?;
     is_new.then(|| OrtOptions { providers: rest.to_vec(), tensorrt: None, ..options.clone() })
 }
@@ -137,7 +158,7 @@ fn prepare(order: &Order, digest: &str, signature: &Signature, lengths: &[usize]
         tracing::info!(
             "built engines aren't kept: there is no folder for them, or GPU or TensorRT don't say what they are"
         );
-        return Ok(TensorRt { profiles, folder: None, built: false });
+        return Ok(TensorRt { profiles, place: None });
     };
     let key = EngineKey {
         model: digest,
@@ -147,10 +168,10 @@ fn prepare(order: &Order, digest: &str, signature: &Signature, lengths: &[usize]
         precision: order.options.precision,
         profiles: profiles.as_ref(),
     };
-    let (folder, built) = store::open(cache, &key.digest(), order.cache_limit).map_err(|error| {
+    let place = store::open(cache, &key.digest(), order.cache_limit).map_err(|error| {
         StartError::new(reason::INVALID, format!("the folder for built engines can't be written: {error}"))
     })?;
-    Ok(TensorRt { profiles, folder: Some(folder), built })
+    Ok(TensorRt { profiles, place: Some(place) })
 }
 
 /// A build in the background.
@@ -176,14 +197,12 @@ impl Building {
         self.state.set(outcome);
     }
 
-    /// The first engine is built as it runs on each shape; the others find it.
+    /// The engine is built once, and each instance loads it; where it is kept nowhere, each builds its own.
     fn build(&self) -> Result<(), EngineError> {
+        let options = whole(&self.load, &self.options, &self.buckets, &self.padded)?;
         for slot in &self.slots {
-            let mut engine = (self.load)(&self.options).map_err(told)?;
+            let mut engine = (self.load)(&options).map_err(told)?;
             model::warm_up(&mut *engine, &self.buckets, &self.padded)?;
-            if let Some(folder) = self.options.tensorrt.as_ref().and_then(|tensorrt| tensorrt.folder.as_ref()) {
-                store::finish(folder).map_err(|error| EngineError(error.to_string()))?;
-            }
             slot.put(engine);
         }
         Ok(())
@@ -193,12 +212,15 @@ impl Building {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::fake::{FakeEngine, Gate};
     use ExecutionProvider::{CPU, CUDA, TensorRT};
+    use std::sync::Mutex;
 
     #[test]
     fn cuda_alone_stands_in_for_tensorrt_and_only_while_it_builds() {
         let stand_in = |providers: &[ExecutionProvider], built: bool| {
-            let tensorrt = Some(TensorRt { profiles: None, folder: None, built });
+            let place = if built { Place::Whole("a".into()) } else { Place::New("a".into(), "b".into()) };
+            let tensorrt = Some(TensorRt { profiles: None, place: Some(place) });
             let options = OrtOptions { tensorrt, ..OrtOptions::new(providers.to_vec(), 1) };
             meanwhile(&options).map(|options| (options.providers, options.tensorrt))
         };
@@ -207,5 +229,29 @@ mod tests {
         assert_eq!(stand_in(&[TensorRT], false), None);
         assert_eq!(stand_in(&[TensorRT, CPU], false), None);
         assert_eq!(meanwhile(&OrtOptions::new(vec![CUDA, CPU], 1)).map(|options| options.providers), None);
+    }
+    /// What is written is written once, in a folder that nobody else writes, and read by all.
+    #[test]
+    fn an_engine_is_built_once_and_loaded_by_each_instance() {
+        let root = tempfile::tempdir().unwrap();
+        let loads: Arc<Mutex<Vec<(PathBuf, bool)>>> = Arc::default();
+        let seen = Arc::clone(&loads);
+        let load: Load = Arc::new(move |options| {
+            let folder = options.tensorrt.as_ref().and_then(TensorRt::folder).unwrap().to_owned();
+            let built = folder.join("engine").exists();
+            std::fs::write(folder.join("engine"), "").unwrap();
+            seen.lock().unwrap().push((folder, built));
+            Ok(Box::new(FakeEngine::new(1, Gate::default())))
+        });
+        let place = store::open(root.path(), "key", 1_000).unwrap();
+        let tensorrt = Some(TensorRt { profiles: None, place: Some(place) });
+        let options = OrtOptions { tensorrt, ..OrtOptions::new(vec![TensorRT, CUDA], 1) };
+        let slots = vec![Arc::default(), Arc::default()];
+        let state = Arc::new(BuildState::default());
+        Building { load, options, slots, state: Arc::clone(&state), buckets: vec![1], padded: Vec::new() }.run();
+        assert_eq!(state.get(), EngineBuild::Built);
+        let (folder, loads) = (root.path().join("key"), loads.lock().unwrap());
+        assert!(loads[0].0 != folder && !loads[0].0.exists());
+        assert_eq!(loads[1..], [(folder.clone(), true), (folder, true)]);
     }
 }

@@ -60,8 +60,8 @@ fn tensorrt(precision: Option<Precision>, prepared: Option<&TensorRt>) -> Execut
         .with_fp16(precision == Some(Precision::FP16))
         .with_bf16(precision == Some(Precision::BF16))
         .with_int8(precision == Some(Precision::INT8));
-    let Some(TensorRt { profiles, folder, .. }) = prepared else { return provider.build() };
-    if let Some(folder) = folder {
+    let Some(prepared) = prepared else { return provider.build() };
+    if let Some(folder) = prepared.folder() {
         // Timings are good for other models too, but not for another GPU or TensorRT: they lie with the engine.
         provider = provider
             .with_engine_cache(true)
@@ -69,7 +69,7 @@ fn tensorrt(precision: Option<Precision>, prepared: Option<&TensorRt>) -> Execut
             .with_timing_cache(true)
             .with_timing_cache_path(folder.display());
     }
-    if let Some(profiles) = profiles {
+    if let Some(profiles) = &prepared.profiles {
         provider = provider
             .with_profile_min_shapes(&profiles.min)
             .with_profile_opt_shapes(&profiles.opt)

@@ -1,38 +1,55 @@
-//! Built engines on disk: one folder for each key, the ones that were used longest ago given up first.
+//! Built engines on disk: one folder for each key, the ones that were used longest ago given up first. Replicas may share
+//! the root: each builds in a folder of its own, and puts a whole engine in its place at once.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// The file that says that an engine lies here whole. It is written last, and its time is that of the last use.
 const WHOLE: &str = "whole";
+/// No build takes so long: what is older and isn't whole broke off.
+const BROKEN_OFF: Duration = Duration::from_secs(24 * 3600);
 
-/// Makes the folder of a key, and says whether a whole engine lies there. What a build left that broke off is removed, and
-/// so are other engines until all of them fit in `limit` bytes.
-///
-/// # Errors
-/// The folder can't be written.
-pub fn open(root: &Path, key: &str, limit: u64) -> io::Result<(PathBuf, bool)> {
-    let folder = root.join(key);
-    let built = folder.join(WHOLE).exists();
-    if built {
-        touch(&folder)?;
-    } else if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    prune(root, &folder, limit)?;
-    Ok((folder, built))
+/// Where an engine lies, or is to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It lies here whole.
+    Whole(PathBuf),
+    /// It is built in the first folder, and then goes to the second.
+    New(PathBuf, PathBuf),
 }
 
-/// Says that the engine in a folder is whole.
+/// Finds the engine of a key, or makes a folder to build it in. Other engines are removed until all of them fit in `limit`
+/// bytes, and so is what broke off long ago.
 ///
 /// # Errors
 /// The folder can't be written.
-pub fn finish(folder: &Path) -> io::Result<()> {
-    touch(folder)
+pub fn open(root: &Path, key: &str, limit: u64) -> io::Result<Place> {
+    let folder = root.join(key);
+    let place = if folder.join(WHOLE).exists() {
+        touch(&folder)?;
+        Place::Whole(folder.clone())
+    } else {
+        fs::create_dir_all(root)?;
+        let own = tempfile::Builder::new().prefix(key).tempdir_in(root)?;
+        Place::New(own.keep(), folder.clone())
+    };
+    prune(root, &folder, limit)?;
+    Ok(place)
+}
+
+/// Puts an engine that was built in `own` into its place, unless another replica was faster.
+///
+/// # Errors
+/// The folder can't be written.
+pub fn finish(own: &Path, folder: &Path) -> io::Result<()> {
+    touch(own)?;
+    match fs::rename(own, folder) {
+        Err(_) if folder.join(WHOLE).exists() => fs::remove_dir_all(own),
+        renamed => renamed,
+    }
 }
 
 fn touch(folder: &Path) -> io::Result<()> {
@@ -46,17 +63,21 @@ fn size(folder: &Path) -> io::Result<u64> {
 
 fn prune(root: &Path, own: &Path, limit: u64) -> io::Result<()> {
     let mut others = Vec::new();
-    let mut total = size(own)?;
+    let mut total = 0;
     for entry in fs::read_dir(root)? {
         let folder = entry?.path();
-        if folder == own || !folder.is_dir() {
-            continue;
+        // Other replicas that share the root come and go: what is gone meanwhile needs no room.
+        let Ok(size) = size(&folder) else { continue };
+        let used = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
+        match (used(&folder.join(WHOLE)), used(&folder)) {
+            (Ok(used), _) if folder != own => others.push((used, folder, size)),
+            (Err(_), Ok(begun)) if begun.elapsed().is_ok_and(|age| age > BROKEN_OFF) => {
+                fs::remove_dir_all(&folder)?;
+                continue;
+            }
+            _ => {}
         }
-        let size = size(&folder)?;
-        let used =
-            fs::metadata(folder.join(WHOLE)).and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         total += size;
-        others.push((used, folder, size));
     }
     others.sort();
     for (_, folder, size) in others {
@@ -74,30 +95,56 @@ fn prune(root: &Path, own: &Path, limit: u64) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// A folder to build the engine of a key in, and its place.
+    fn new(root: &Path, key: &str) -> (PathBuf, PathBuf) {
+        let Place::New(own, folder) = open(root, key, 1_000).unwrap() else { panic!("{key} is there") };
+        (own, folder)
+    }
+
     /// Puts an engine of 100 bytes into the folder of a key.
     fn build(root: &Path, key: &str) {
-        let (folder, built) = open(root, key, 1_000).unwrap();
-        assert!(!built);
-        fs::write(folder.join("model.engine"), [0; 100]).unwrap();
-        finish(&folder).unwrap();
+        let (own, folder) = new(root, key);
+        fs::write(own.join("model.engine"), [0; 100]).unwrap();
+        finish(&own, &folder).unwrap();
+    }
+
+    fn is_whole(root: &Path, key: &str) -> bool {
+        matches!(open(root, key, 1_000).unwrap(), Place::Whole(folder) if folder.join("model.engine").exists())
     }
 
     fn kept(root: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let names = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        // Without those that are being built.
+        let mut names: Vec<_> = names.filter(|name| name.len() == 1).collect();
         names.sort();
         names
     }
 
     #[test]
-    fn what_was_built_is_found_and_what_broke_off_is_not() {
+    fn what_was_built_is_found_and_what_broke_off_is_removed_in_time() {
         let root = tempfile::tempdir().unwrap();
         build(root.path(), "a");
-        assert!(open(root.path(), "a", 1_000).unwrap().1);
-        let (folder, _) = open(root.path(), "b", 1_000).unwrap();
-        fs::write(folder.join("half.engine"), [0; 10]).unwrap();
-        let (folder, built) = open(root.path(), "b", 1_000).unwrap();
-        assert!(!built && !folder.join("half.engine").exists());
+        assert!(is_whole(root.path(), "a"));
+        let (half, _) = new(root.path(), "b");
+        fs::write(half.join("half.engine"), [0; 10]).unwrap();
+        assert!(matches!(open(root.path(), "b", 1_000).unwrap(), Place::New(own, _) if own != half));
+        assert!(half.exists(), "another replica may be building it");
+        fs::File::open(&half).unwrap().set_modified(SystemTime::now() - 2 * BROKEN_OFF).unwrap();
+        assert!(is_whole(root.path(), "a"));
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn replicas_that_share_a_root_build_beside_each_other() {
+        let root = tempfile::tempdir().unwrap();
+        let both = [new(root.path(), "a"), new(root.path(), "a")];
+        assert_ne!(both[0].0, both[1].0);
+        for (own, folder) in &both {
+            fs::write(own.join("model.engine"), [0; 100]).unwrap();
+            finish(own, folder).unwrap();
+            assert!(is_whole(root.path(), "a"));
+            assert!(!own.exists());
+        }
     }
 
     #[test]
@@ -105,12 +152,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for (key, seconds) in [("a", 30), ("b", 10), ("c", 20)] {
             build(root.path(), key);
-            let used = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            let used = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             fs::File::create(root.path().join(key).join(WHOLE)).unwrap().set_modified(used).unwrap();
         }
         open(root.path(), "d", 250).unwrap();
-        assert_eq!(kept(root.path()), ["a", "c", "d"]);
-        assert!(open(root.path(), "c", 0).unwrap().1);
+        assert_eq!(kept(root.path()), ["a", "c"]);
+        assert!(matches!(open(root.path(), "c", 0).unwrap(), Place::Whole(_)));
         assert_eq!(kept(root.path()), ["c"]);
     }
 }

@@ -1,9 +1,10 @@
 //! Decisions for TensorRT, all of them pure: which shapes its engine is built for, and what it is valid for.
 
+use super::store::Place;
 use crate::protocol::tensor::Signature;
 use millrace_crds::Precision;
 use sha2::{Digest as _, Sha256};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// More profiles than this make engines that take hours to build; one profile over the whole range takes their place.
 const PROFILES: usize = 16;
@@ -13,10 +14,24 @@ const PROFILES: usize = 16;
 pub struct TensorRt {
     /// Shapes that the engine is built for; `None`: the model has no free dimension.
     pub profiles: Option<Profiles>,
-    /// Where engine and timings are kept; `None`: nowhere.
-    pub folder: Option<PathBuf>,
-    /// Whether the engine lies there, whole.
-    pub built: bool,
+    /// Where engine and timings are kept, or are to be; `None`: nowhere.
+    pub place: Option<Place>,
+}
+
+impl TensorRt {
+    /// Whether the engine was built before, and is only loaded.
+    #[must_use]
+    pub fn is_built(&self) -> bool {
+        matches!(self.place, Some(Place::Whole(_)))
+    }
+
+    /// Where it is loaded from or written to.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match self.place.as_ref()? {
+            Place::Whole(folder) | Place::New(folder, _) => Some(folder),
+        }
+    }
 }
 
 /// Sizes that requests have: batches of rows, and lengths of whatever else is free.
@@ -85,6 +100,12 @@ pub fn profiles(signature: &Signature, sizes: Sizes<'_>) -> Result<Option<Profil
     if exact && buckets.len() * lengths.len() <= PROFILES {
         for (&rows, &length) in buckets.iter().flat_map(|rows| lengths.iter().map(move |length| (rows, length))) {
             profiles.add(signature, [(rows, length); 3]);
+        }
+        // Larger batches aren't padded.
+        let last = buckets.last().copied().unwrap_or(1);
+        if rows_are_free && last < sizes.max_rows {
+            let ((shortest, longest), most) = (ends(lengths), sizes.max_rows);
+            profiles.add(signature, [(last + 1, shortest), (most, longest), (most, longest)]);
         }
     } else {
         let ((shortest, longest), most) = (ends(lengths), if rows_are_free { sizes.max_rows } else { 1 });

@@ -14,7 +14,8 @@ fn signature(inputs: &[(&str, &[i64])]) -> Signature {
 }
 
 fn of(inputs: &[(&str, &[i64])], buckets: &[usize], lengths: &[usize]) -> Result<Option<Profiles>, Unbounded> {
-    profiles(&signature(inputs), Sizes { buckets, max_rows: 32, lengths })
+    let max_rows = buckets.last().copied().unwrap_or(32);
+    profiles(&signature(inputs), Sizes { buckets, max_rows, lengths })
 }
 
 #[rstest]
@@ -42,10 +43,19 @@ fn profiles_cover_what_requests_are_padded_to(
 }
 
 #[test]
+fn batches_beyond_the_buckets_have_a_profile_as_well() {
+    let sizes = Sizes { buckets: &[1, 4], max_rows: 32, lengths: &[16, 64] };
+    let profiles = profiles(&signature(&[("ids", &[-1, -1])]), sizes).unwrap().unwrap();
+    assert_eq!(profiles.min, "ids:1x16,ids:1x64,ids:4x16,ids:4x64,ids:5x16");
+    assert_eq!(profiles.max, "ids:1x16,ids:1x64,ids:4x16,ids:4x64,ids:32x64");
+    assert_eq!(profiles.opt, profiles.max);
+}
+
+#[test]
 fn too_many_pairs_share_one_profile() {
     let lengths: Vec<usize> = (1..=6).map(|n| n * 64).collect();
     let profiles = of(&[("ids", &[-1, -1])], &[1, 4, 16], &lengths).unwrap().unwrap();
-    assert_eq!(profiles, Profiles { min: "ids:1x64".into(), opt: "ids:32x384".into(), max: "ids:32x384".into() });
+    assert_eq!(profiles, Profiles { min: "ids:1x64".into(), opt: "ids:16x384".into(), max: "ids:16x384".into() });
 }
 
 #[test]
