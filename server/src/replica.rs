@@ -71,6 +71,17 @@ pub enum Served {
     Graph(Arc<Graph>),
 }
 
+/// What holds for one call beside its tensors.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// As Triton has it: 1 is the most urgent, 0 the service's own.
+    pub priority: u64,
+    /// When its answer must be there.
+    pub deadline: Instant,
+    /// How deep JSON may nest, if a graph reads any.
+    pub json_depth: u32,
+}
+
 /// What is served, as one model to all clients.
 pub struct Replica {
     /// Facts.
@@ -195,27 +206,32 @@ impl Replica {
         &self,
         inputs: Vec<Tensor>,
         wanted: &[request::Wanted],
-        priority: u64,
-        deadline: Instant,
+        call: Call,
     ) -> Result<(Answers, usize), Error> {
         request::check_wanted(wanted, &self.facts.signature)?;
-        let turn = Turn { lane: self.lane(priority), deadline };
+        let turn = Turn { lane: self.lane(call.priority), deadline: call.deadline };
         match (&self.served, &self.units[..]) {
             (Served::Model(_), [unit]) => unit.submit(inputs, turn),
-            (Served::Graph(graph), _) => Ok((self.infer_graph(graph, inputs, turn)?, 1)),
+            (Served::Graph(graph), _) => Ok((self.infer_graph(graph, inputs, turn, call.json_depth)?, 1)),
             _ => Err(Error::new(Kind::Engine, "there is no model")),
         }
     }
 
     /// A request as a tensor of one string through the graph; the answer is a string as well, of JSON.
-    fn infer_graph(&self, graph: &Arc<Graph>, inputs: Vec<Tensor>, turn: Turn) -> Result<Answers, Error> {
+    fn infer_graph(
+        &self,
+        graph: &Arc<Graph>,
+        inputs: Vec<Tensor>,
+        turn: Turn,
+        json_depth: u32,
+    ) -> Result<Answers, Error> {
         let (inputs, _) = request::fit(inputs, &self.facts.signature, 1)?;
         let body = match inputs.first().map(|tensor| &tensor.data) {
             Some(Data::Bytes(strings)) if !strings.is_empty() => strings[0].clone(),
             _ => return Err(Error::invalid("a request is one string of bytes")),
         };
         if self.reads_json(false) {
-            json_depth::check(&body, self.facts.limits.json_depth)?;
+            json_depth::check(&body, json_depth)?;
         }
         let raw = Raw { body, json: false, deadline: Some(turn.deadline) };
         let name = self.facts.signature.outputs.first().map(|spec| spec.name.clone()).unwrap_or_default();
@@ -242,8 +258,14 @@ impl Replica {
     ///
     /// # Errors
     /// As [`Self::infer`]; the engine failed; 504.
-    pub async fn infer_once(&self, request: InferRequest, deadline: Instant) -> Result<(Vec<Tensor>, Times), Error> {
-        let (mut answers, rows) = self.infer(request.inputs, &request.outputs, request.priority, deadline)?;
+    pub async fn infer_once(
+        &self,
+        request: InferRequest,
+        deadline: Instant,
+        json_depth: u32,
+    ) -> Result<(Vec<Tensor>, Times), Error> {
+        let call = Call { priority: request.priority, deadline, json_depth };
+        let (mut answers, rows) = self.infer(request.inputs, &request.outputs, call)?;
         let (outputs, times) = first_answer(&mut answers, rows, deadline).await?;
         Ok((response::select(outputs, &request.outputs), times))
     }

@@ -276,3 +276,46 @@ async fn clients_of_the_protocol_see_one_model() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["batches"][0]["size"], &report["batches"][0]["count"]), (&json!(1), &json!(1)), "{report}");
 }
+
+const TABLE: &str = r#"
+apiVersion: millrace.dev/v1alpha1
+kind: InferenceService
+metadata: {name: fake, namespace: team}
+spec:
+  models: [{name: detect, uri: 's3://models/detect.onnx'}]
+  pipeline:
+    steps: [{name: answer, infer: {model: detect, preprocess: [{records: {columns: [{name: a}, {name: b}]}}]}}]
+  access: {maxJsonDepth: 4}
+  runtime: {executionProviders: [CPU]}
+"#;
+
+/// JSON that a graph reads is held to the gateway's limit on each way in, for that is the service's own as it is now.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_of_a_graph_is_as_deep_as_the_gateway_says_on_every_wire() {
+    let engine = Box::new(FakeEngine::new(1, Gate::default())) as Box<dyn Engine>;
+    let fetched = Arc::new(Fetched::nowhere());
+    let models = vec![Loaded { name: "detect".to_owned(), provided: vec![engine].into(), fetched }];
+    let (replica, _threads) = build(&Manifest::from_yaml(TABLE).unwrap(), models, [Duration::ZERO; 2]).unwrap();
+    let serving = Serving::with(replica).await;
+    let rows = r#"[{"a": 1, "b": 2}]"#;
+    let mut message = serving.message("fake", &[]);
+    message.inputs[0].name = "request".to_owned();
+    message.inputs[0].datatype = "BYTES".to_owned();
+    message.inputs[0].shape = vec![1];
+    let length = u32::try_from(rows.len()).unwrap().to_le_bytes();
+    message.raw_input_contents = vec![[&length[..], rows.as_bytes()].concat().into()];
+    let tensor =
+        json!({"inputs": [{"name": "request", "datatype": "BYTES", "shape": [1], "data": [rows]}]}).to_string();
+    let name = millrace_hop::limits::JSON_DEPTH;
+    for (said, status, code) in [("1", 400, "3"), ("2", 200, "0"), ("100", 200, "0")] {
+        let (got, _, text) = serving.post_with(name.as_str(), said, &tensor).await;
+        assert_eq!(got, status, "{said}: {text}");
+        assert!(got == 200 || text.contains("access.maxJsonDepth"), "{text}");
+        assert_eq!(serving.grpc_by_hand(&message, name.as_str(), said).await, code, "{said}");
+        let mut call = tonic::Request::new(futures::stream::iter([message.clone()]));
+        call.metadata_mut().insert("x-request-max-json-depth", said.parse().unwrap());
+        let mut answers = serving.grpc().await.model_stream_infer(call).await.unwrap().into_inner();
+        let answer = answers.message().await.unwrap().unwrap();
+        assert_eq!(answer.error_message.is_empty(), code == "0", "{said}: {answer:?}");
+    }
+}

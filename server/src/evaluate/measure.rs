@@ -133,7 +133,7 @@ pub async fn ask(replica: &Arc<Replica>, item: &Item) -> Result<Value, Error> {
             Ok(processed.value)
         }
         Body::Tensors(request) => {
-            let (outputs, _) = replica.infer_once(request.clone(), deadline).await?;
+            let (outputs, _) = replica.infer_once(request.clone(), deadline, replica.facts.limits.json_depth).await?;
             let numbers = outputs.first().and_then(|output| scores::floats(&output.data));
             numbers.map(Value::Vector).ok_or_else(|| {
                 Error::new(Kind::Unsupported, "the model's first output holds no numbers: they can't be compared")

@@ -10,9 +10,10 @@ use crate::{
     http::models,
     metrics::{Span, Times},
     protocol::{response::select, tensor::TensorSpec},
-    replica::{Replica, next_answer},
+    replica::{Call, Replica, next_answer},
 };
 use futures::{Stream, StreamExt as _};
+use http::HeaderMap;
 use prost::Message as _;
 use std::{
     pin::Pin,
@@ -30,6 +31,15 @@ fn least(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()
 }
 
+/// What a call's headers say.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    /// The time that it has left.
+    timeout: Option<Duration>,
+    /// How deep JSON may nest, as the service allows, and the gateway now.
+    json_depth: u32,
+}
+
 /// One inference that was let in.
 struct Begun {
     name: String,
@@ -39,6 +49,11 @@ struct Begun {
 }
 
 impl Grpc {
+    pub(super) fn told(&self, headers: &HeaderMap) -> Told {
+        let json_depth = self.0.facts.limits.lowered(headers).json_depth;
+        Told { timeout: millrace_hop::deadline::asked(headers), json_depth }
+    }
+
     /// Lets in a message that the library has read.
     fn admit(&self, message: &proto::ModelInferRequest) -> Result<Permit, Error> {
         let mut permit = self.0.door.admit()?;
@@ -68,19 +83,19 @@ impl Grpc {
         }
     }
 
-    /// The first answer of one request, which `received` gives with its permit, at most so long from its arrival.
+    /// The first answer of one request, which `received` gives with its permit.
     pub(super) async fn infer(
         &self,
         received: impl Future<Output = Result<(proto::ModelInferRequest, Permit), Error>>,
-        timeout: Option<Duration>,
+        told: Told,
     ) -> Result<proto::ModelInferResponse, Error> {
         let arrival = Instant::now();
         let result = async {
             let (message, permit) = received.await?;
-            let mut begun = self.begin(message, permit, arrival, timeout)?;
+            let mut begun = self.begin(message, permit, arrival, told.timeout)?;
             let input = arrival.elapsed();
             let id = begun.request.id.take();
-            let (outputs, times) = self.0.infer_once(begun.request, begun.deadline).await?;
+            let (outputs, times) = self.0.infer_once(begun.request, begun.deadline, told.json_depth).await?;
             let answer = convert::response(begun.name, &self.0.facts.version, id, outputs);
             Ok((answer, Times { input, ..times }))
         }
@@ -90,9 +105,9 @@ impl Grpc {
     }
 
     /// All answers of one request, as they come.
-    async fn infer_all(&self, message: proto::ModelInferRequest, answers: &Answers) {
+    async fn infer_all(&self, message: proto::ModelInferRequest, told: Told, answers: &Answers) {
         let arrival = Instant::now();
-        let result = self.infer_each(message, arrival, answers).await;
+        let result = self.infer_each(message, arrival, told, answers).await;
         self.count(arrival, result.as_ref().map(|times| *times));
         if let Err(error) = result {
             let answer = proto::ModelStreamInferResponse { error_message: error.message, infer_response: None };
@@ -104,12 +119,14 @@ impl Grpc {
         &self,
         message: proto::ModelInferRequest,
         arrival: Instant,
+        told: Told,
         out: &Answers,
     ) -> Result<Times, Error> {
         let permit = self.admit(&message)?;
         let begun = self.begin(message, permit, arrival, None)?;
         let request = begun.request;
-        let (mut answers, rows) = self.0.infer(request.inputs, &request.outputs, request.priority, begun.deadline)?;
+        let call = Call { priority: request.priority, deadline: begun.deadline, json_depth: told.json_depth };
+        let (mut answers, rows) = self.0.infer(request.inputs, &request.outputs, call)?;
         let mut times = Times { rows, input: arrival.elapsed(), ..Times::default() };
         while let Some(answer) = next_answer(&mut answers, begun.deadline).await? {
             times = Times { queue: answer.queued, infer: answer.computed, ..times };
@@ -192,10 +209,10 @@ impl GrpcInferenceService for Grpc {
         &self,
         request: Request<proto::ModelInferRequest>,
     ) -> Result<Response<proto::ModelInferResponse>, Status> {
-        let timeout = millrace_hop::deadline::asked(request.metadata().as_ref());
+        let told = self.told(request.metadata().as_ref());
         let message = request.into_inner();
         let received = async move { self.admit(&message).map(|permit| (message, permit)) };
-        Ok(Response::new(self.infer(received, timeout).await?))
+        Ok(Response::new(self.infer(received, told).await?))
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<proto::ModelStreamInferResponse, Status>> + Send>>;
@@ -205,6 +222,7 @@ impl GrpcInferenceService for Grpc {
         &self,
         request: Request<Streaming<proto::ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
+        let told = self.told(request.metadata().as_ref());
         let mut messages = request.into_inner();
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         let service = self.clone();
@@ -213,7 +231,7 @@ impl GrpcInferenceService for Grpc {
                 match message {
                     Ok(message) => {
                         tokio::select! {
-                            () = service.infer_all(message, &sender) => {}
+                            () = service.infer_all(message, told, &sender) => {}
                             () = sender.closed() => return,
                         }
                     }

@@ -35,8 +35,8 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (parts, mut body) = request.into_parts();
-    let timeout = millrace_hop::deadline::asked(&parts.headers);
-    let answered = grpc.infer(receive(grpc, &mut body, max), timeout).await;
+    let told = grpc.told(&parts.headers);
+    let answered = grpc.infer(receive(grpc, &mut body, max), told).await;
     // A reset of the stream would reach the client in place of a refusal.
     body::discard(body).await;
     match answered {

@@ -19,7 +19,7 @@ use crate::{
         response::{self, Head},
         v1,
     },
-    replica::Replica,
+    replica::{Call, Replica},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -161,6 +161,11 @@ where
     Ok((body, permit))
 }
 
+/// How deep JSON may nest: as the service allows, and the gateway now.
+pub fn json_depth(replica: &Replica, headers: &HeaderMap) -> u32 {
+    replica.facts.limits.lowered(headers).json_depth
+}
+
 async fn infer<B>(
     replica: &Arc<Replica>,
     named: Named<'_>,
@@ -178,7 +183,7 @@ where
     let deadline = replica.deadline(arrival, asked);
     let input = arrival.elapsed();
     let (id, wanted, binary) = (request.id.clone(), request.outputs.clone(), request.binary_outputs);
-    let (outputs, times) = replica.infer_once(request, deadline).await?;
+    let (outputs, times) = replica.infer_once(request, deadline, json_depth(replica, headers)).await?;
     let head = Head { model: named.name, version: &replica.facts.version, id: id.as_deref() };
     let encoded = response::encode(head, &outputs, &wanted, binary)?;
     let mut response = typed(JSON, encoded.body);
@@ -206,7 +211,8 @@ where
     let asked = request.timeout.into_iter().chain(deadline::asked(headers)).min();
     let deadline = replica.deadline(arrival, asked);
     let input = arrival.elapsed();
-    let (answers, rows) = replica.infer(request.inputs, &request.outputs, request.priority, deadline)?;
+    let call = Call { priority: request.priority, deadline, json_depth: json_depth(replica, headers) };
+    let (answers, rows) = replica.infer(request.inputs, &request.outputs, call)?;
     let times = Times { rows, input, ..Times::default() };
     let (name, id, wanted) = (named.name.to_owned(), request.id, request.outputs);
     let asked = events::Asked { name, id, wanted, answers, deadline, arrival, times, permit };
@@ -244,7 +250,9 @@ where
     let inputs = v1::parse(&body, &replica.facts.signature)?;
     let input = arrival.elapsed();
     let request = InferRequest { inputs, ..InferRequest::default() };
-    let (outputs, times) = replica.infer_once(request, replica.deadline(arrival, deadline::asked(headers))).await?;
+    let (outputs, times) = replica
+        .infer_once(request, replica.deadline(arrival, deadline::asked(headers)), json_depth(replica, headers))
+        .await?;
     let body = v1::encode(&outputs)?;
     Ok((typed(JSON, body), Times { input, ..times }))
 }
@@ -261,7 +269,7 @@ where
     let (body, permit) = receive(replica, headers, body).await?;
     let json = is_json(headers);
     if replica.reads_json(json) {
-        json_depth::check(&body, replica.facts.limits.lowered(headers).json_depth)?;
+        json_depth::check(&body, json_depth(replica, headers))?;
     }
     let until = replica.deadline(arrival, deadline::asked(headers));
     let raw = Raw { body, json, deadline: Some(until) };

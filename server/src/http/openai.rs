@@ -40,7 +40,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (body, permit) = handlers::receive(replica, headers, body).await?;
-    json_depth::check(&body, replica.facts.limits.lowered(headers).json_depth)?;
+    json_depth::check(&body, handlers::json_depth(replica, headers))?;
     let request = embeddings::parse(&body)?;
     replica.check_name(&request.model, None)?;
     let deadline = replica.deadline(arrival, millrace_hop::deadline::asked(headers));
