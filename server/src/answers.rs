@@ -2,6 +2,7 @@
 
 use crate::{
     batch,
+    engine::EngineError,
     error::{Error, Kind},
     protocol::tensor::Tensor,
 };
@@ -79,9 +80,21 @@ pub fn failed() -> Error {
     Error::new(Kind::Engine, "the engine failed on this request")
 }
 
-/// Tells all that the engine failed.
-pub fn fail(clients: &[Client]) {
+/// What callers hear of a run without an answer.
+#[must_use]
+pub fn why(error: &EngineError) -> Error {
+    match error {
+        EngineError::Failed(_) => failed(),
+        EngineError::Unfit(_) => Error::new(
+            Kind::Unprocessable,
+            "the model can't be run on these tensors: a length or a value in them is none that it knows",
+        ),
+    }
+}
+
+/// Tells all the same error.
+pub fn fail(clients: &[Client], error: &Error) {
     for client in clients {
-        let _ = client.answers.send(Err(failed()));
+        let _ = client.answers.send(Err(error.clone()));
     }
 }

@@ -3,20 +3,19 @@
 use crate::{
     admit::Admission,
     config::{self, ModelOptions, ServeOptions},
-    engine::ort::{
-        OrtOptions, load_library,
-        provide::{Order, Provided, provide},
-    },
+    engine::ort::provide::Provided,
     error::StartError,
     graph::{self, build::Loaded},
     http::models::PLATFORM,
     metrics::Metrics,
     model::{self, Fetched},
+    node::{Asked, Node},
     pipeline::{Pipeline, Target},
     protocol::tensor::Signature,
     queue::Bounds,
     replica::{Facts, Replica, Served},
     unit::Unit,
+    warm_up::WarmUp,
     worker::WorkOptions,
 };
 use millrace_crds::{
@@ -24,8 +23,6 @@ use millrace_crds::{
 };
 use millrace_hop::limits::Limits;
 use std::{
-    collections::BTreeMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -102,7 +99,7 @@ pub async fn start(
     fetch: Duration,
 ) -> Result<(Arc<Replica>, Threads), StartError> {
     apart(options, move |node, begun| {
-        let provided = node.engines(&manifest, &fetched)?;
+        let provided = node.engines(Asked::alone(&manifest), &fetched)?;
         build(&manifest, provided, &fetched, [fetch, begun.elapsed()])
     })
     .await
@@ -118,7 +115,7 @@ async fn start_graph(
     apart(options, move |node, begun| {
         let load = |(model, fetched): (&NamedModel, Fetched)| {
             let (name, fetched) = (model.name.to_string(), Arc::new(fetched));
-            match node.engines(&manifest, &fetched) {
+            match node.engines(Asked::of(&manifest, model), &fetched) {
                 Ok(provided) => Ok(Loaded { name, provided, fetched }),
                 Err(error) => Err(StartError { message: format!("model {name}: {}", error.message), ..error }),
             }
@@ -134,72 +131,14 @@ async fn apart<T: Send + 'static>(
     options: &ModelOptions,
     load: impl FnOnce(&Node, Instant) -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
-    let cache = options.cache_dir.as_ref().map(|folder| folder.join("engines"));
-    let node = Node { library: config::ort_library(options), cache };
+    let engines = options.cache_dir.as_ref().map(|folder| folder.join("engines"));
+    let node = Node { library: config::ort_library(options), engines };
     let loaded = tokio::task::spawn_blocking(move || load(&node, Instant::now())).await;
     loaded.map_err(|_| StartError::new(reason::MODEL_INVALID, "loading the model broke off"))?
 }
 
-/// What a machine has for engines.
-struct Node {
-    /// ONNX Runtime.
-    library: PathBuf,
-    /// Folder for built engines.
-    cache: Option<PathBuf>,
-}
-
-/// Lengths of a pipeline for which CUDA graphs are recorded.
-const GRAPHS: usize = 8;
-/// Most bytes of built engines, where the manifest doesn't say.
-const ENGINES: u64 = 10 << 30;
-
-impl Node {
-    /// The engines of one model.
-    fn engines(&self, manifest: &Manifest, model: &Arc<Fetched>) -> Result<Provided, StartError> {
-        let environment = load_library(&self.library)?;
-        let spec = &manifest.spec;
-        let runtime = &spec.runtime;
-        let instances = size(runtime.instances).max(1);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let asked = runtime.resources.cpu.as_ref().and_then(millrace_crds::Quantity::to_f64);
-        // A fraction of a core is one thread; more threads than the container's share of cores only take turns.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let share = asked.map_or(cores, |cpu| (cpu.ceil() as usize).clamp(1, cores));
-        let threads = runtime.intra_op_threads.map_or((share / instances).max(1), size);
-        let most = size(spec.batching.max_size);
-        let buckets = buckets(manifest, most);
-        let limit = runtime.engine_cache.as_ref().and_then(|cache| cache.size_limit.to_f64());
-        let lengths = |signature: &Signature| {
-            // The models of a graph take regions of images: nothing pads them.
-            if !spec.models.is_empty() {
-                return Ok(Vec::new());
-            }
-            let (max_rows, metadata) = (max_rows(manifest, signature), BTreeMap::new());
-            let target = Target { signature, max_rows, files: &model.files, metadata: &metadata };
-            Ok(Pipeline::compile(&spec.pipeline, &target)?.lengths().to_vec())
-        };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let order = Order {
-            options: OrtOptions {
-                precision: runtime.precision,
-                // As many as there are shapes that batches are padded to, the pipeline's lengths among them.
-                graphs: buckets.len() * GRAPHS,
-                ..OrtOptions::new(runtime.execution_providers.clone(), threads)
-            },
-            instances,
-            buckets,
-            max_rows: most,
-            cache: self.cache.clone(),
-            cache_limit: limit.map_or(ENGINES, |bytes| bytes as u64),
-        };
-        provide(environment, model, &order, lengths)
-    }
-}
-
-/// A batch hangs if it takes so long,
-const HANG: Duration = Duration::from_secs(120);
-/// and so many times what the whole warm-up took.
-const SLOWER: u32 = 20;
+/// A batch hangs if it takes so long, and far longer than any run before it.
+pub const HANG: Duration = Duration::from_secs(120);
 
 /// Puts a replica together from its engines, and runs it once on each bucket before it is ready.
 ///
@@ -211,32 +150,25 @@ pub fn build(
     fetched: &model::Fetched,
     [fetch, load]: [Duration; 2],
 ) -> Result<(Arc<Replica>, Threads), StartError> {
-    let mut provided = provided.into();
-    let engines = &mut provided.engines;
-    let signature =
-        engines.first().map(|engine| engine.signature().clone()).ok_or_else(|| invalid("runtime.instances is 0"))?;
-    let metadata = engines.first().map(|engine| engine.metadata()).unwrap_or_default();
-    let max_rows = max_rows(manifest, &signature);
+    let provided = provided.into();
+    let (model, engines) = (Asked::alone(manifest), &provided.engines);
+    let first = engines.first().ok_or_else(|| invalid("runtime.instances is 0"))?;
+    let (signature, metadata) = (first.signature().clone(), first.metadata());
+    let max_rows = model.max_rows(&signature);
     let target = Target { signature: &signature, max_rows, files: &fetched.files, metadata: &metadata };
     let pipeline = Pipeline::compile(&manifest.spec.pipeline, &target)?;
-    let buckets = buckets(manifest, max_rows);
-    let begun = Instant::now();
-    for engine in engines.iter_mut() {
-        model::warm_up(&mut **engine, &buckets, pipeline.lengths()).map_err(|error| {
-            tracing::error!(%error, "warm-up");
-            StartError::new(reason::MODEL_INVALID, "the model was loaded, and fails when it is run on zeros")
-        })?;
-    }
-    let warm_up = begun.elapsed();
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
-    metrics.loaded(fetch + load + begun.elapsed());
     let bounds = bounds(manifest, max_rows)?;
     let running = engines.len() * max_rows;
     let door = Admission::new((bounds.entries + running) as u64, bounds.bytes as u64);
     let inline = manifest.spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
-    let work = WorkOptions { bounds, buckets, inline, hang: hang(warm_up) };
-    let facts = facts(manifest, signature.clone(), max_rows, [fetch, load, warm_up])?;
-    let (unit, threads) = Unit::start(signature, provided, work, metrics.runs())?;
+    let warm_up = WarmUp::of(&pipeline, &signature, model.buckets(max_rows));
+    let begun = Instant::now();
+    let work = WorkOptions { bounds, warm_up, inline, hang: HANG };
+    let (unit, threads) = Unit::start(signature.clone(), provided, work, metrics.runs())?;
+    let warm_up = begun.elapsed();
+    metrics.loaded(fetch + load + warm_up);
+    let facts = facts(manifest, signature, max_rows, [fetch, load, warm_up])?;
     Ok((Arc::new(Replica::new(facts, Served::Model(Arc::new(pipeline)), vec![unit], door, metrics)), threads))
 }
 
@@ -246,24 +178,6 @@ fn size(number: u32) -> usize {
 
 fn span(text: &millrace_crds::Duration) -> Result<Duration, StartError> {
     text.to_std().ok_or_else(|| invalid(format!("{text} is no duration")))
-}
-
-/// Rows that one run of a model takes at most.
-#[must_use]
-pub fn max_rows(manifest: &Manifest, signature: &Signature) -> usize {
-    if signature.batches() { size(manifest.spec.batching.max_size) } else { 1 }
-}
-
-/// Batch sizes that engines are prepared for.
-#[must_use]
-pub fn buckets(manifest: &Manifest, max_rows: usize) -> Vec<usize> {
-    manifest.spec.batching.buckets.iter().map(|&bucket| size(bucket)).filter(|&bucket| bucket <= max_rows).collect()
-}
-
-/// A run hangs if it takes longer.
-#[must_use]
-pub fn hang(warm_up: Duration) -> Duration {
-    HANG.max(warm_up.saturating_mul(SLOWER))
 }
 
 /// Bounds of the queue, and of the bytes of all requests together.

@@ -103,6 +103,12 @@ impl<C> Seat<C> {
         self.left.load(Ordering::SeqCst)
     }
 
+    /// How often its engine was replaced by itself.
+    #[must_use]
+    pub fn replaced(&self) -> u64 {
+        self.spare.as_ref().map_or(0, |spare| spare.state().replaced())
+    }
+
     /// How to make another engine; `None`: there is no other.
     #[must_use]
     pub fn spare(&self) -> Option<&Spare> {

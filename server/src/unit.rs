@@ -10,7 +10,7 @@ use crate::{
         request,
         tensor::{Signature, Tensor},
     },
-    worker::{WorkOptions, Workers},
+    worker::{Unstarted, WorkOptions, Workers},
 };
 use millrace_crds::conditions::reason;
 use std::{sync::Arc, time::Instant};
@@ -39,10 +39,10 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// A model whose engines have run once, and its engine threads.
+    /// A model whose engines have run once on each shape, and its engine threads.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The model fails on zeros, or the system gives no thread.
     pub fn start(
         signature: Signature,
         provided: Provided,
@@ -53,8 +53,13 @@ impl Unit {
         let max_rows = options.bounds.rows;
         let spares = engines.iter().filter_map(|engine| engine.spare());
         let states = spares.map(|spare| Arc::clone(spare.state())).collect();
-        let (workers, threads) = Workers::start(engines, options, counted)
-            .map_err(|error| StartError::new(reason::INVALID, error.to_string()))?;
+        let (workers, threads) = Workers::start(engines, options, counted).map_err(|error| match error {
+            Unstarted::Thread(_) => StartError::new(reason::INVALID, error.to_string()),
+            Unstarted::WarmUp(ref why) => {
+                tracing::error!(error = %why, "warm-up");
+                StartError::new(reason::MODEL_INVALID, error.to_string())
+            }
+        })?;
         Ok((Arc::new(Self { signature, max_rows, workers, engines: states, build }), threads))
     }
 

@@ -10,6 +10,7 @@ use crate::{
     protocol::tensor::Tensor,
     queue::{Bounds, Entry, Moment, Next, Queue, Time, Work},
     seat::{Seat, Waiting},
+    warm_up::WarmUp,
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -18,6 +19,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc,
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -60,7 +62,7 @@ pub struct Workers {
     longest: AtomicU64,
     batches: bool,
     inline: bool,
-    buckets: Vec<usize>,
+    warm_up: WarmUp,
     counted: Runs,
 }
 
@@ -74,24 +76,35 @@ struct State {
 pub struct WorkOptions {
     /// Bounds of queue and batches.
     pub bounds: Bounds,
-    /// Batch sizes that the engine is prepared for.
-    pub buckets: Vec<usize>,
+    /// What an engine runs first, batch sizes among it.
+    pub warm_up: WarmUp,
     /// Lone requests of fast models may run on the caller's thread: only where the engine is the CPU.
     pub inline: bool,
     /// A run that takes longer hangs, unless others took nearly as long: its batch is failed and its engine replaced.
     pub hang: Duration,
 }
 
+/// Why there are no workers.
+#[derive(Debug, thiserror::Error)]
+pub enum Unstarted {
+    /// The system gives no thread.
+    #[error("there is no thread for an engine: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A model that can't be run. What the engine says goes to the log only.
+    #[error("the model was loaded, and fails when it is run on zeros")]
+    WarmUp(EngineError),
+}
+
 impl Workers {
-    /// Starts one thread for each engine.
+    /// Starts one thread for each engine, and waits until each has warmed up.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// An engine fails, or the system gives no thread.
     pub fn start(
         engines: Vec<Box<dyn Engine>>,
         options: WorkOptions,
         counted: Runs,
-    ) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+    ) -> Result<(Arc<Self>, Vec<JoinHandle<()>>), Unstarted> {
         let batches = engines.first().is_some_and(|engine| engine.signature().batches());
         let workers = Arc::new(Self {
             queue: Mutex::new(State { queue: Queue::new(options.bounds), stopped: false }),
@@ -104,11 +117,17 @@ impl Workers {
             longest: AtomicU64::new(0),
             batches,
             inline: options.inline && options.bounds.delay.is_zero(),
-            buckets: options.buckets,
+            warm_up: options.warm_up,
             counted,
         });
         let seats = workers.seats.load_full();
-        let threads: Result<Vec<_>, _> = seats.iter().map(|seat| workers.staff(seat)).collect();
+        let (warm, warmed) = mpsc::channel();
+        let threads: Result<Vec<_>, _> = seats.iter().map(|seat| workers.staff(seat, Some(warm.clone()))).collect();
+        drop(warm);
+        if let Some(error) = warmed.iter().find_map(Result::err) {
+            workers.stop();
+            return Err(Unstarted::WarmUp(error));
+        }
         if seats.iter().any(|seat| seat.spare().is_some()) {
             let watched = Arc::downgrade(&workers);
             std::thread::Builder::new().name("watch".to_owned()).spawn(move || watch(&watched, options.hang))?;
@@ -116,10 +135,31 @@ impl Workers {
         Ok((workers, threads?))
     }
 
-    /// Gives a seat its thread.
-    fn staff(self: &Arc<Self>, seat: &Arc<Seat<Client>>) -> std::io::Result<JoinHandle<()>> {
+    /// Gives a seat its thread, which tells `warmed` what came of the first runs.
+    fn staff(
+        self: &Arc<Self>,
+        seat: &Arc<Seat<Client>>,
+        warmed: Option<mpsc::Sender<Result<(), EngineError>>>,
+    ) -> std::io::Result<JoinHandle<()>> {
         let (workers, seat) = (Arc::clone(self), Arc::clone(seat));
-        std::thread::Builder::new().name("engine".to_owned()).spawn(move || workers.serve(&seat))
+        std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+            let first = seat.engine().map_or(Ok(()), |mut engine| workers.warm_up(&seat, &mut **engine));
+            match warmed {
+                Some(warmed) => _ = warmed.send(first),
+                None => _ = first.inspect_err(|error| tracing::error!(%error, "warm-up of a new engine")),
+            }
+            workers.serve(&seat);
+        })
+    }
+
+    /// The first runs of an engine, on its thread.
+    fn warm_up(&self, seat: &Seat<Client>, engine: &mut dyn Engine) -> Result<(), EngineError> {
+        let begun = seat.begin(Waiting::Nobody);
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.warm_up.run(engine)));
+        seat.end();
+        // No run takes longer than all of these together; what takes far longer hangs.
+        self.longest.fetch_max(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        outcome.unwrap_or_else(|_| Err(EngineError::Failed("it panicked".to_owned())))
     }
 
     /// Entries that wait.
@@ -210,7 +250,11 @@ impl Workers {
         while !engine.is_sound() && !seat.is_left() && !self.state().stopped {
             // To look at an engine that broke may hang as well.
             seat.begin(Waiting::Nobody);
+            let replaced = seat.replaced();
             let mended = engine.mend();
+            if mended && seat.replaced() > replaced {
+                _ = self.warm_up.run(engine).inspect_err(|error| tracing::error!(%error, "warm-up of a new engine"));
+            }
             if seat.end() && !mended {
                 std::thread::sleep(MEND_AGAIN);
             }
@@ -225,7 +269,7 @@ impl Workers {
             if let Some(waiting) = seat.overdue(hang.max(longest.saturating_mul(SLOWER))) {
                 tracing::error!("an engine hangs: its batch is failed, and the engine replaced");
                 match waiting {
-                    Waiting::Clients(clients) => answers::fail(&clients),
+                    Waiting::Clients(clients) => answers::fail(&clients, &answers::failed()),
                     Waiting::Caller => self.stuck.store(true, Ordering::Relaxed),
                     Waiting::Nobody => {}
                 }
@@ -235,7 +279,7 @@ impl Workers {
             }
             let Some(engine) = seat.spare().and_then(|spare| spare.engine().ok()) else { continue };
             let fresh = Arc::new(Seat::new(engine));
-            match self.staff(&fresh) {
+            match self.staff(&fresh, None) {
                 // It ends by itself when the server does, as the others do.
                 Ok(thread) => drop(thread),
                 Err(error) => {
@@ -288,10 +332,21 @@ impl Workers {
             rows += entry.rows;
         }
         self.counted.queued(clients.iter().map(|client| client.queued));
-        let padded = if self.batches { batch::bucket(rows, &self.buckets) } else { rows };
+        self.run_batch(seat, engine, requests, clients.into());
+    }
+
+    /// Runs the rows of these clients, in their order.
+    fn run_batch(
+        &self,
+        seat: &Seat<Client>,
+        engine: &mut dyn Engine,
+        mut requests: Vec<Vec<Tensor>>,
+        clients: Arc<[Client]>,
+    ) {
+        let rows = clients.iter().map(|client| client.rows).sum();
+        let padded = if self.batches { batch::bucket(rows, &self.warm_up.buckets) } else { rows };
         let inputs = if self.batches { batch::concat(requests, padded) } else { requests.pop() };
-        let Some(inputs) = inputs else { return answers::fail(&clients) };
-        let clients: Arc<[Client]> = clients.into();
+        let Some(inputs) = inputs else { return answers::fail(&clients, &answers::failed()) };
         let timer = seat.begin(Waiting::Clients(Arc::clone(&clients)));
         let whole = clients.len() == 1 && padded == rows;
         let ran = self.attempt(seat, rows, timer, || {
@@ -302,8 +357,21 @@ impl Workers {
                 }
             })
         });
-        if ran == Some(false) {
-            answers::fail(&clients);
+        match ran {
+            None | Some(Ok(())) => {}
+            // One caller's tensors are no other's fault: each is run alone.
+            Some(Err(EngineError::Unfit(_))) if clients.len() > 1 => {
+                for client in &*clients {
+                    let own = Client { from: 0, answers: client.answers.clone(), ..*client };
+                    match batch::split(&inputs, client.from, client.rows) {
+                        Some(request) if !seat.is_left() => {
+                            self.run_batch(seat, engine, vec![request], Arc::new([own]));
+                        }
+                        _ => answers::fail(&[own], &answers::failed()),
+                    }
+                }
+            }
+            Some(Err(error)) => answers::fail(&clients, &answers::why(&error)),
         }
     }
 
@@ -316,7 +384,7 @@ impl Workers {
         rows: usize,
     ) -> VecDeque<Result<Answer, Error>> {
         let mut here = VecDeque::with_capacity(1);
-        let padded = if self.batches { batch::bucket(rows, &self.buckets) } else { rows };
+        let padded = if self.batches { batch::bucket(rows, &self.warm_up.buckets) } else { rows };
         let inputs = if padded == rows { Some(inputs) } else { batch::concat(vec![inputs], padded) };
         let Some(inputs) = inputs else { return VecDeque::from([Err(answers::failed())]) };
         let timer = seat.begin(Waiting::Caller);
@@ -330,31 +398,34 @@ impl Workers {
             })
         });
         self.counted.queued([Duration::ZERO]);
-        if ran != Some(true) {
-            here.push_back(Err(answers::failed()));
+        match ran {
+            Some(Ok(())) => {}
+            Some(Err(error)) => here.push_back(Err(answers::why(&error))),
+            None => here.push_back(Err(answers::failed())),
         }
         here
     }
 
-    /// Whether a run that began at `timer` ended well; `None`: it took too long, and was given up meanwhile.
+    /// How a run that began at `timer` ended; `None`: it took too long, and was given up meanwhile.
     fn attempt(
         &self,
         seat: &Seat<Client>,
         rows: usize,
         timer: Instant,
         run: impl FnOnce() -> Result<(), EngineError>,
-    ) -> Option<bool> {
+    ) -> Option<Result<(), EngineError>> {
         let result = catch_unwind(AssertUnwindSafe(run));
         let took = timer.elapsed();
         if !seat.end() {
             return None;
         }
+        let result = result.unwrap_or_else(|_| Err(EngineError::Failed("it panicked".to_owned())));
         match &result {
-            Ok(Ok(())) => self.record(rows, took),
-            Ok(Err(error)) => tracing::error!(%error, "the engine failed"),
-            Err(_) => tracing::error!("the engine panicked"),
+            Ok(()) => self.record(rows, took),
+            Err(EngineError::Unfit(error)) => tracing::debug!(%error, "the model refuses a batch"),
+            Err(EngineError::Failed(error)) => tracing::error!(%error, "the engine failed"),
         }
-        Some(matches!(result, Ok(Ok(()))))
+        Some(result)
     }
 
     fn record(&self, rows: usize, took: Duration) {

@@ -25,15 +25,6 @@ fn scoring() -> String {
     manifest.replace(step, "").replace("    postprocess:\n", "")
 }
 
-/// Audio files of every kind. They are gone with the folder.
-fn recordings(real: &Real) -> (tempfile::TempDir, Vec<PathBuf>) {
-    let folder = tempfile::tempdir().unwrap();
-    let (packages, speech) = (real.models.join("python"), real.models.join("audio/sample.wav"));
-    let arguments = [&*packages, &*speech, folder.path()].map(|path: &Path| path.to_str().unwrap());
-    let files = serde_json::from_value(real.python("recordings.py", &arguments, "")).unwrap();
-    (folder, files)
-}
-
 /// What silero-vad says of each file.
 fn reference(real: &Real, files: &[PathBuf], rate: u32, options: &Value) -> Vec<Value> {
     let (packages, model) = (real.models.join("python"), real.models.join("vad/silero_vad.onnx"));
@@ -57,7 +48,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 /// Probabilities at one of the model's two rates: the largest difference.
 async fn probabilities(real: &Real, manifest: &str, rate: u32) {
     let serving = served(real, manifest).await;
-    let (_folder, files) = recordings(real);
+    let (_folder, files) = real.recordings();
     let mut largest: f64 = 0.0;
     for (file, theirs) in files.iter().zip(reference(real, &files, rate, &json!({}))) {
         let answer = answer(&serving, file).await;
@@ -83,7 +74,7 @@ async fn probabilities_equal_silero_vads() {
 #[tokio::test]
 async fn stretches_equal_get_speech_timestamps() {
     let Some(real) = Real::here() else { return };
-    let (_folder, files) = recordings(&real);
+    let (_folder, files) = real.recordings();
     for (fields, options) in [
         ("threshold: 0.5, minSpeech: 250ms, minSilence: 100ms, padding: 30ms", json!({})),
         (
@@ -122,7 +113,7 @@ async fn limits_name_their_field() {
     let manifest = example("voice-activity.yaml").replace("maxSeconds: 300", "maxSeconds: 10");
     let manifest = format!("{manifest}  access: {{maxRequestBytes: 900000}}\n");
     let serving = real.serve(&manifest, &real.models.join("vad/silero_vad.onnx")).await.unwrap();
-    let (folder, _) = recordings(&real);
+    let (folder, _) = real.recordings();
     let own = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     for (body, status, says) in [
         (own("tone.flac"), 200, "[]"),

@@ -5,7 +5,11 @@ mod support;
 
 use millrace_server::{engine::fake::Gate, model::verify};
 use serde_json::Value;
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use support::{
     Serving,
     real::{Real, example},
@@ -85,14 +89,18 @@ async fn it_is_true_of_the_model_that_is_served() {
     );
     assert_eq!(input["properties"]["shape"]["prefixItems"][0]["maximum"], 4);
     let answers: Vec<_> = infer["responses"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(answers, ["200", "400", "408", "413", "429", "500", "501", "503", "504"]);
+    assert_eq!(answers, ["200", "400", "408", "413", "422", "429", "500", "501", "503", "504"]);
 }
 
 /// What is answered must be in the document: status, content type, headers and body, whatever is asked.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method";
 
 async fn schemathesis(real: &Real, serving: &Serving) {
-    let mut command = real.command("schemathesis");
+    check(real.command("schemathesis"), serving).await;
+}
+
+/// Runs schemathesis as `command` is set up.
+async fn check(mut command: Command, serving: &Serving) {
     // Its files (a database of examples, reports) go where they are gone with the test.
     let folder = tempfile::tempdir().unwrap();
     command.current_dir(folder.path());
@@ -146,4 +154,56 @@ async fn schemathesis_finds_nothing_on_bytes() {
     let serving = real.serve(&example("magika.yaml"), &model).await.unwrap();
     holds(&serving).await;
     schemathesis(&real, &serving).await;
+}
+
+/// Checks a service that takes raw bytes: its bodies are files of a folder. Each of these statuses must have been answered to
+/// `/process`, and 200 and 400 to tensors.
+async fn schemathesis_on_files(real: &Real, serving: &Serving, files: &Path, statuses: &[u16]) {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = folder.path().join("answers");
+    let mut command = real.command("schemathesis");
+    let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/python/raw_bodies.py");
+    command.env("SCHEMATHESIS_HOOKS", hooks).env("MILLRACE_BODIES", files).env("MILLRACE_ANSWERS", &answers);
+    check(command, serving).await;
+    let text = std::fs::read_to_string(&answers).unwrap();
+    let seen: BTreeSet<_> = text.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    println!("{} answers: {seen:?}", text.lines().count());
+    let infer = format!("/v2/models/{}/infer", serving.replica.facts.name);
+    let wanted = statuses.iter().map(|status| ("/process", *status)).chain([(&*infer, 200), (&*infer, 400)]);
+    for (path, status) in wanted {
+        assert!(seen.contains(&(path, status.to_string().as_str())), "{path} was never answered {status}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_nothing_on_images() {
+    let Some(real) = Real::here() else { return };
+    let manifest = example("image-safety.yaml").replace("maxPixels: 16000000", "maxPixels: 100000");
+    let manifest = format!("{manifest}  access: {{maxRequestBytes: 700000}}\n");
+    let serving = real.serve(&manifest, &real.models.join("nsfw/open-nsfw.onnx")).await.unwrap();
+    holds(&serving).await;
+    let files = tempfile::tempdir().unwrap();
+    // Beside images that are served, one of too many pixels and one of too many bytes.
+    for name in ["chessboard_RGB.png", "no_time_for_that_tiny.gif", "cell.png", "horse.png", "astronaut.png"] {
+        std::fs::copy(real.models.join("pictures").join(name), files.path().join(name)).unwrap();
+    }
+    std::fs::write(files.path().join("grey.raw"), 0.5f32.to_le_bytes().repeat(224 * 224 * 3)).unwrap();
+    schemathesis_on_files(&real, &serving, files.path(), &[200, 400, 413, 422]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_nothing_on_audio() {
+    let Some(real) = Real::here() else { return };
+    let manifest = example("voice-activity.yaml").replace("maxSeconds: 300", "maxSeconds: 10");
+    let manifest = format!("{manifest}  access: {{maxRequestBytes: 900000}}\n");
+    let serving = real.serve(&manifest, &real.models.join("vad/silero_vad.onnx")).await.unwrap();
+    holds(&serving).await;
+    let (recordings, _) = real.recordings();
+    let files = tempfile::tempdir().unwrap();
+    // Beside recordings that are served, some of too many seconds and one of too many bytes.
+    for name in ["tone.flac", "short.wav", "silence.wav", "telephone.wav", "speech.flac", "studio.wav"] {
+        std::fs::copy(recordings.path().join(name), files.path().join(name)).unwrap();
+    }
+    std::fs::write(files.path().join("zeros.raw"), [0; 8]).unwrap();
+    schemathesis_on_files(&real, &serving, files.path(), &[200, 400, 413, 422]).await;
 }

@@ -61,6 +61,8 @@ impl Gate {
 /// What the first element of a batch can tell the fake to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
+    /// Refuse the tensors of this batch.
+    Refuse,
     /// Fail this batch.
     Fail,
     /// Panic.
@@ -74,6 +76,7 @@ impl Told {
     #[must_use]
     pub fn value(self) -> f32 {
         match self {
+            Self::Refuse => -500.0,
             Self::Fail => -1000.0,
             Self::Panic => -2000.0,
             Self::Break => -3000.0,
@@ -126,15 +129,19 @@ impl Engine for FakeEngine {
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {
         let [Tensor { shape, data: Data::Fp32(values), .. }] = inputs else {
-            return Err(EngineError("the fake takes one FP32 tensor".to_owned()));
+            return Err(EngineError::Failed("the fake takes one FP32 tensor".to_owned()));
         };
         self.gate.pass(shape[0]);
         std::thread::sleep(self.takes);
         let told = |what: Told| values.first() == Some(&what.value());
         assert!(!told(Told::Panic), "the fake was told to panic");
+        // Wherever it is: the tensors of a batch are those of several callers.
+        if values.contains(&Told::Refuse.value()) {
+            return Err(EngineError::Unfit("the fake refuses it at /secret/path".to_owned()));
+        }
         self.broken |= told(Told::Break);
         if self.broken || told(Told::Fail) {
-            return Err(EngineError("the fake was told to fail at /secret/path".to_owned()));
+            return Err(EngineError::Failed("the fake was told to fail at /secret/path".to_owned()));
         }
         let mut values = values.clone();
         for answered in 0..self.answers {

@@ -9,10 +9,16 @@ use crate::protocol::tensor::{Signature, Tensor};
 use replaceable::Spare;
 use std::collections::BTreeMap;
 
-/// A failure inside the engine. Its text goes to the log only.
+/// Why a run gave no answer. Its text goes to the log only.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct EngineError(pub String);
+pub enum EngineError {
+    /// The engine failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The engine is well: the model can't be run on these tensors, such as a token that it doesn't have.
+    #[error("{0}")]
+    Unfit(String),
+}
 
 /// One session of a model. It is owned by one thread at a time: execution providers aren't all thread-safe.
 pub trait Engine: Send {

@@ -77,7 +77,7 @@ impl Spare {
 
     fn session(&self) -> Result<Box<dyn Engine>, EngineError> {
         let made = catch_unwind(AssertUnwindSafe(|| (self.make)()));
-        let made = made.unwrap_or_else(|_| Err(EngineError("making it panicked".to_owned())));
+        let made = made.unwrap_or_else(|_| Err(EngineError::Failed("making it panicked".to_owned())));
         let why = match made {
             Ok(engine) if engine.signature() == &self.signature => {
                 self.state.failed.store(0, Ordering::Relaxed);
@@ -86,10 +86,10 @@ impl Spare {
                 return Ok(engine);
             }
             Ok(_) => "its file has changed".to_owned(),
-            Err(error) => error.0,
+            Err(error) => error.to_string(),
         };
         self.state.failed.fetch_add(1, Ordering::Relaxed);
-        Err(EngineError(format!("no new engine can be made: {why}")))
+        Err(EngineError::Failed(format!("no new engine can be made: {why}")))
     }
 }
 
@@ -136,7 +136,7 @@ impl Replaceable {
             self.engine = Some(self.spare.session()?);
             self.failures = 0;
         }
-        self.engine.as_mut().ok_or_else(|| EngineError("there is no engine".to_owned()))
+        self.engine.as_mut().ok_or_else(|| EngineError::Failed("there is no engine".to_owned()))
     }
 }
 
@@ -156,6 +156,7 @@ impl Engine for Replaceable {
                 self.failures = 0;
                 Ok(())
             }
+            Ok(Err(error @ EngineError::Unfit(_))) => Err(error),
             Ok(Err(error)) => {
                 self.doubted = true;
                 self.failures += 1;
@@ -163,7 +164,7 @@ impl Engine for Replaceable {
             }
             Err(_) => {
                 self.give_up();
-                Err(EngineError("it panicked".to_owned()))
+                Err(EngineError::Failed("it panicked".to_owned()))
             }
         }
     }
@@ -196,7 +197,7 @@ mod tests {
         let made = Arc::clone(made);
         let make: Maker = Arc::new(move || {
             if made.fetch_add(1, Ordering::SeqCst) >= end {
-                return Err(EngineError("the file is gone".to_owned()));
+                return Err(EngineError::Failed("the file is gone".to_owned()));
             }
             Ok(Box::new(FakeEngine::new(1, Gate::default())))
         });
@@ -234,6 +235,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_caller_sends_breaks_no_engine() {
+        let made = Arc::default();
+        let mut engine = engine(&made, usize::MAX);
+        for _ in 0..2 * FAILURES {
+            assert!(matches!(run(&mut engine, Told::Refuse.value()), Err(EngineError::Unfit(_))));
+            assert!(engine.is_sound());
+        }
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
     fn when_no_other_can_be_made_it_says_so() {
         let made = Arc::default();
         let mut engine = engine(&made, 1);
@@ -243,6 +255,6 @@ mod tests {
             assert!(!engine.mend());
             assert_eq!((engine.spare.state.is_up(), engine.spare.state.is_lost()), (false, attempt == ATTEMPTS));
         }
-        assert!(run(&mut engine, 1.0).unwrap_err().0.contains("no new engine can be made"));
+        assert!(run(&mut engine, 1.0).unwrap_err().to_string().contains("no new engine can be made"));
     }
 }

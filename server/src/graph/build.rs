@@ -8,10 +8,12 @@ use crate::{
     load::{self, Threads},
     metrics::Metrics,
     model::{self, Fetched},
+    node::Asked,
     pipeline::Target,
     queue::Bounds,
     replica::{Facts, Replica, Served},
     unit::Unit,
+    warm_up::WarmUp,
     worker::WorkOptions,
 };
 use millrace_crds::{conditions::reason, manifest::Manifest};
@@ -31,37 +33,24 @@ pub struct Loaded {
     pub fetched: Arc<Fetched>,
 }
 
-/// Checks the graph against its models, and runs each of them once on each bucket before the replica is ready.
+/// Checks the graph against its models, which each run once on each bucket before the replica is ready.
 ///
 /// # Errors
 /// A step doesn't fit a model or another step, or a model fails on zeros.
 pub fn build(
     manifest: &Manifest,
-    mut models: Vec<Loaded>,
+    models: Vec<Loaded>,
     [fetch, load]: [Duration; 2],
 ) -> Result<(Arc<Replica>, Threads), StartError> {
     let spec = &manifest.spec;
     let told: Vec<_> = models.iter().map(|model| Told::of(model, manifest)).collect::<Result<_, _>>()?;
     let targets = models.iter().zip(&told).map(|(model, told)| {
-        let Told { signature, max_rows, metadata } = told;
+        let Told { signature, max_rows, metadata, .. } = told;
         (model.name.as_str(), Target { signature, max_rows: *max_rows, files: &model.fetched.files, metadata })
     });
     let graph = Graph::compile(&spec.pipeline.steps, &targets.collect::<Vec<_>>())?;
-    let begun = Instant::now();
-    for (at, (model, told)) in models.iter_mut().zip(&told).enumerate() {
-        let buckets = load::buckets(manifest, told.max_rows);
-        for engine in &mut model.provided.engines {
-            model::warm_up(&mut **engine, &buckets, &graph.lengths(at)).map_err(|error| {
-                tracing::error!(%error, model = model.name, "warm-up");
-                let message = format!("the model {} was loaded, and fails when it is run on zeros", model.name);
-                StartError::new(reason::MODEL_INVALID, message)
-            })?;
-        }
-    }
-    let warm_up = begun.elapsed();
     let digests = models.iter().map(|model| (model.name.as_str(), model.fetched.digest.as_str()));
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &model::together(digests)));
-    metrics.loaded(fetch + load + warm_up);
     let most = usize::try_from(graph.most_bytes()).unwrap_or(usize::MAX);
     let bounds = load::bounds(manifest, 1)?;
     // Room for the largest images of one request, beside the bodies of all.
@@ -70,19 +59,24 @@ pub fn build(
         models.iter().zip(&told).map(|(model, told)| model.provided.engines.len() * told.max_rows).sum();
     let admitted = bounds.entries.saturating_add(running);
     let (mut units, mut threads) = (Vec::new(), Vec::new());
-    for (model, Told { signature, max_rows, metadata: _ }) in models.into_iter().zip(told) {
+    let begun = Instant::now();
+    for (at, (model, told)) in models.into_iter().zip(told).enumerate() {
+        let Told { signature, max_rows, buckets, metadata: _ } = told;
         // Whoever was let in finds room in the queue of each model for all that it has there at a time.
         let entries = admitted.saturating_mul(Unit::most_side_by_side(max_rows));
         let options = WorkOptions {
             bounds: Bounds { entries, bytes: held, rows: max_rows, ..bounds },
-            buckets: load::buckets(manifest, max_rows),
+            warm_up: WarmUp { buckets, lengths: graph.lengths(at), sample: None },
             inline: false,
-            hang: load::hang(warm_up),
+            hang: load::HANG,
         };
-        let (unit, own_threads) = Unit::start(signature, model.provided, options, metrics.runs_of(&model.name))?;
+        let (unit, own_threads) = Unit::start(signature, model.provided, options, metrics.runs_of(&model.name))
+            .map_err(|error| StartError { message: format!("model {}: {}", model.name, error.message), ..error })?;
         units.push(unit);
         threads.extend(own_threads);
     }
+    let warm_up = begun.elapsed();
+    metrics.loaded(fetch + load + warm_up);
     let facts = Facts { platform: "ensemble", ..load::facts(manifest, graph.signature(), 1, [fetch, load, warm_up])? };
     let door = Admission::new(admitted as u64, held as u64);
     Ok((Arc::new(Replica::new(facts, Served::Graph(Arc::new(graph)), units, door, metrics)), threads))
@@ -92,6 +86,7 @@ pub fn build(
 struct Told {
     signature: crate::protocol::tensor::Signature,
     max_rows: usize,
+    buckets: Vec<usize>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -100,9 +95,9 @@ impl Told {
         let first = model.provided.engines.first();
         let engine = first.ok_or_else(|| StartError::new(reason::INVALID, "runtime.instances is 0"))?;
         let signature = engine.signature().clone();
-        let own = manifest.spec.models.iter().find(|own| own.name.as_str() == model.name);
-        let most = own.and_then(|own| own.max_batch_size).and_then(|most| usize::try_from(most).ok());
-        let max_rows = load::max_rows(manifest, &signature).min(most.unwrap_or(usize::MAX));
-        Ok(Self { max_rows, signature, metadata: engine.metadata() })
+        let named = manifest.spec.models.iter().find(|named| named.name.as_str() == model.name);
+        let asked = named.map_or(Asked::alone(manifest), |named| Asked::of(manifest, named));
+        let max_rows = asked.max_rows(&signature);
+        Ok(Self { max_rows, buckets: asked.buckets(max_rows), signature, metadata: engine.metadata() })
     }
 }

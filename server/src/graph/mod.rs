@@ -6,6 +6,7 @@ mod check;
 mod run;
 
 use crate::{
+    node::rising,
     openapi::Content,
     pipeline::{
         Pipeline,
@@ -85,14 +86,14 @@ impl Graph {
         forms.collect()
     }
 
-    /// Sizes that a model's dimensions have, if they are free besides the batch.
+    /// Sizes that a model's dimensions have, if they are free besides the batch; rising.
     #[must_use]
     pub fn lengths(&self, model: usize) -> Vec<usize> {
         let of_model = |step: &Step| match &step.work {
             Work::Infer { model: own, pipeline } if *own == model => pipeline.lengths().to_vec(),
             _ => Vec::new(),
         };
-        self.steps.iter().flat_map(of_model).collect()
+        rising(self.steps.iter().flat_map(of_model).collect())
     }
 
     /// Bytes of images that one request may hold at a time.

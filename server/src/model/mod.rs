@@ -254,13 +254,11 @@ pub fn warm_up(engine: &mut dyn Engine, buckets: &[usize], lengths: &[usize]) ->
     let signature = engine.signature().clone();
     let rows: Vec<usize> = if buckets.is_empty() || !signature.batches() { vec![1] } else { buckets.to_vec() };
     // A free dimension has no size that fits every model: without one from the pipeline, such a model isn't run.
-    let free = |dims: &[i64]| dims.iter().skip(usize::from(signature.batches())).any(|&dim| dim < 0);
-    let is_free = signature.inputs.iter().any(|spec| free(&spec.shape));
     // Nor is one that takes texts: an empty one may be none of its categories.
     if signature.inputs.iter().any(|spec| spec.datatype == Datatype::Bytes) {
         return Ok(());
     }
-    let lengths = if is_free { lengths } else { &[1] };
+    let lengths = if signature.has_free_sizes() { lengths } else { &[1] };
     for (&rows, &length) in rows.iter().flat_map(|rows| lengths.iter().map(move |length| (rows, length))) {
         engine.run(&zeros(&signature, rows, length), &mut |_| {})?;
     }

@@ -29,8 +29,16 @@ const DESCRIPTION: &str = "The Open Inference Protocol, KServe's version 1, and 
     key as Authorization: Bearer.";
 
 /// How an inference may fail.
-const INFERENCE: [Kind; 7] =
-    [Kind::Invalid, Kind::Slow, Kind::TooLarge, Kind::Exhausted, Kind::Engine, Kind::Unavailable, Kind::Deadline];
+const INFERENCE: [Kind; 8] = [
+    Kind::Invalid,
+    Kind::Slow,
+    Kind::TooLarge,
+    Kind::Unprocessable,
+    Kind::Exhausted,
+    Kind::Engine,
+    Kind::Unavailable,
+    Kind::Deadline,
+];
 
 fn meaning(kind: Kind) -> &'static str {
     match kind {
@@ -39,7 +47,7 @@ fn meaning(kind: Kind) -> &'static str {
         Kind::Method(_) => "The path doesn't take this method",
         Kind::Slow => "The body came too slowly",
         Kind::TooLarge => "The body is larger than the service takes",
-        Kind::Unprocessable => "The pipeline can't process this input",
+        Kind::Unprocessable => "The pipeline can't process this input, or the model can't be run on it",
         Kind::Exhausted => "Too many requests wait: send it again later",
         Kind::Engine => "The engine failed on this request",
         Kind::Unsupported => "The request asks for a part of the protocol that isn't served",
@@ -105,7 +113,10 @@ impl Writer<'_> {
         self.read::<Statistics<'_>>(&format!("{path}/stats"), &named("statistics"), "Its statistics", &[]);
         let facts = &self.replica.facts;
         let (request, answer) = (tensors::request(facts), tensors::answer(&facts.signature));
-        let example = tensors::example(&facts.signature);
+        let example = match &self.replica.served {
+            Served::Model(pipeline) => pipeline.sample(&facts.signature).and_then(|sample| tensors::example(&sample)),
+            Served::Graph(_) => None,
+        };
         let kinds: Vec<Kind> = INFERENCE.into_iter().chain([Kind::Unsupported]).collect();
         let mut operation = self.operation(&named("infer"), "Runs the model on tensors", answer.into(), &fails(&kinds));
         if let Some(well) = operation.responses.get_mut(&200) {
@@ -138,7 +149,7 @@ impl Writer<'_> {
 
     /// What only a pipeline gives.
     fn raw(&mut self) {
-        let kinds: Vec<Kind> = INFERENCE.into_iter().chain([Kind::Unprocessable]).collect();
+        let kinds = INFERENCE;
         let pipeline = match &self.replica.served {
             Served::Model(pipeline) => Arc::clone(pipeline),
             Served::Graph(graph) => {

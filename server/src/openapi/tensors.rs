@@ -3,8 +3,8 @@
 use crate::{
     protocol::{
         data::Datatype,
-        shape,
-        tensor::{Signature, TensorSpec},
+        response::{self, Head},
+        tensor::{Signature, Tensor, TensorSpec},
     },
     replica::Facts,
 };
@@ -50,7 +50,11 @@ pub fn request(facts: &Facts) -> Schema {
 
 fn input(spec: &TensorSpec, rows: Option<usize>) -> Value {
     let dims: Vec<Value> = spec.shape.iter().enumerate().map(|(at, &dim)| dimension(at, dim, rows)).collect();
-    let shape = json!({"type": "array", "prefixItems": dims, "minItems": dims.len(), "maxItems": dims.len()});
+    let mut shape = json!({"type": "array", "minItems": dims.len(), "maxItems": dims.len()});
+    // Of a scalar there are none, and JSON Schema has no empty list of them.
+    if !dims.is_empty() {
+        shape["prefixItems"] = dims.into();
+    }
     let data = json!({
         "type": "array",
         "description": "Elements in row-major order, flat or nested as the shape is; or none, and binary_data_size",
@@ -107,22 +111,15 @@ fn output(spec: &TensorSpec) -> Value {
     tensor(spec, [shape, data, json!({"type": "integer", "minimum": 0})])
 }
 
-/// Zeros that the model takes; `None`: too many, or texts, which may have to be of a kind.
-pub fn example(signature: &Signature) -> Option<Value> {
-    let mut left = EXAMPLE;
-    let one = |spec: &TensorSpec| {
-        let dims: Vec<usize> = spec.shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(1)).collect();
-        let count = shape::count(&dims).filter(|&count| count <= left)?;
-        left -= count;
-        let zero = match spec.datatype {
-            Datatype::Bool => json!(false),
-            Datatype::Bytes => return None,
-            _ => json!(0),
-        };
-        Some(json!({"name": spec.name, "datatype": spec.datatype.name(), "shape": dims, "data": vec![zero; count]}))
-    };
-    let inputs: Option<Vec<Value>> = signature.inputs.iter().map(one).collect();
-    Some(json!({"inputs": inputs?}))
+/// Tensors as a request has them; `None`: too many elements.
+pub fn example(tensors: &[Tensor]) -> Option<Value> {
+    if tensors.iter().map(|tensor| tensor.data.len()).sum::<usize>() > EXAMPLE {
+        return None;
+    }
+    let head = Head { model: "", version: "", id: None };
+    let written = response::encode(head, tensors, &[], false).ok()?;
+    let mut written: Value = serde_json::from_slice(&written.body).ok()?;
+    Some(json!({"inputs": written["outputs"].take()}))
 }
 
 /// What `:predict` takes.

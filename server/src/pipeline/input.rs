@@ -78,6 +78,15 @@ impl Input {
         }
     }
 
+    /// Sizes that the model's free dimensions get, rising.
+    #[must_use]
+    pub fn lengths(&self) -> &[usize] {
+        match self {
+            Self::Text(text) => text.step.buckets(),
+            _ => &[],
+        }
+    }
+
     /// What output steps begin with.
     #[must_use]
     pub fn start(&self) -> Start {

@@ -24,8 +24,11 @@ pub use value::{Class, Series, Value};
 
 use crate::{
     error::{Error, Kind, StartError},
-    model::files::Files,
-    protocol::tensor::{Signature, Tensor},
+    model::{self, files::Files},
+    protocol::{
+        data::Datatype,
+        tensor::{Signature, Tensor},
+    },
 };
 use image::Pixels;
 use input::Input;
@@ -101,10 +104,31 @@ impl Pipeline {
     /// Sizes of dimensions that are free besides the batch: each is run once before the server is ready.
     #[must_use]
     pub fn lengths(&self) -> &[usize] {
-        match &self.input {
-            Some(Input::Text(text)) => text.step.buckets(),
-            _ => &[],
+        self.input.as_ref().map(Input::lengths).unwrap_or_default()
+    }
+
+    /// The same of input steps that begin with the request, before there is an engine to hold the output steps to.
+    ///
+    /// # Errors
+    /// A sentence that names both sides.
+    pub fn lengths_of(preprocess: &[PreprocessStep], target: &Target<'_>) -> Result<Vec<usize>, String> {
+        Ok(Input::compile(preprocess, target)?.as_ref().map(Input::lengths).unwrap_or_default().to_vec())
+    }
+
+    /// One row that the model takes: silence for audio, else zeros. `None`: it takes texts, which may have to be of a kind, or
+    /// has sizes that nobody knows.
+    #[must_use]
+    pub fn sample(&self, signature: &Signature) -> Option<Vec<Tensor>> {
+        if let Some(Input::Audio(step)) = &self.input
+            && let Some(silence) = step.silence()
+        {
+            return Some(silence);
         }
+        if signature.inputs.iter().any(|spec| spec.datatype == Datatype::Bytes) {
+            return None;
+        }
+        let length = self.lengths().first().copied().or((!signature.has_free_sizes()).then_some(1))?;
+        Some(model::zeros(signature, 1, length))
     }
 
     /// Whether raw inputs can be processed.

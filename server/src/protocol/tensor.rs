@@ -66,6 +66,13 @@ impl Signature {
         self.inputs.iter().chain(&self.outputs).all(|spec| spec.shape.first().is_some_and(|&dim| dim < 0))
     }
 
+    /// Whether a dimension besides the batch is free.
+    #[must_use]
+    pub fn has_free_sizes(&self) -> bool {
+        let skipped = usize::from(self.batches());
+        self.inputs.iter().any(|spec| spec.shape.iter().skip(skipped).any(|&dim| dim < 0))
+    }
+
     /// One line for messages: names, types and shapes of tensors.
     #[must_use]
     pub fn describe(specs: &[TensorSpec]) -> String {

@@ -42,7 +42,7 @@ impl Engine for Recorder {
             let run = self.folder.join(format!("{:06}", self.runs));
             self.runs += 1;
             record(&run, inputs)
-                .map_err(|error| EngineError(format!("{} can't be written: {error}", run.display())))?;
+                .map_err(|error| EngineError::Failed(format!("{} can't be written: {error}", run.display())))?;
         }
         self.engine.run(inputs, answer)
     }

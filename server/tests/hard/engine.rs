@@ -15,16 +15,21 @@ use millrace_server::{
     error::Kind,
     health,
     metrics::Metrics,
-    protocol::{data::Data, tensor::Tensor},
+    protocol::{
+        data::Data,
+        tensor::{Signature, Tensor},
+    },
     queue::Bounds,
     replica::next_answer,
+    warm_up::WarmUp,
     worker::{WorkOptions, Workers},
 };
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread::ThreadId,
     time::{Duration, Instant},
 };
 
@@ -43,7 +48,7 @@ impl Works {
         let make: Maker = Arc::new(move || {
             let made = works.made.fetch_add(1, Ordering::SeqCst);
             if works.stopped.load(Ordering::SeqCst) {
-                return Err(EngineError("the file is gone".to_owned()));
+                return Err(EngineError::Failed("the file is gone".to_owned()));
             }
             Ok(Box::new(FakeEngine::new(1, gates.get(made).cloned().unwrap_or_default())))
         });
@@ -81,6 +86,17 @@ async fn what_throws_or_breaks_fails_its_own_batch_and_is_replaced() {
     }
 }
 
+/// Probes come without a certificate: nothing else is answered there.
+#[tokio::test]
+async fn where_probes_are_answered_nothing_else_is() {
+    let serving = Works::default().serving().await;
+    for path in
+        ["/", "/metrics", "/report", "/openapi.json", "/v2", "/v2/models/fake", "/process", "/readyz/../metrics"]
+    {
+        assert_eq!(probe(&serving, path).await, (404, "no such probe".to_owned()), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn without_another_engine_it_isnt_ready_and_in_the_end_not_alive() {
     let works = Works::default();
@@ -112,7 +128,7 @@ async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
     let engine = works.engine(vec![gate.clone()]);
     let state = Arc::clone(engine.spare().unwrap().state());
     let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
-    let options = WorkOptions { bounds, buckets: Vec::new(), inline: false, hang: Duration::from_millis(100) };
+    let options = WorkOptions { bounds, warm_up: WarmUp::default(), inline: false, hang: Duration::from_millis(100) };
     let (workers, mut threads) = Workers::start(vec![engine], options, Metrics::new("fake", "none").runs()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let submit = || {
@@ -142,7 +158,7 @@ async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
 async fn a_lone_request_that_hangs_is_told_by_health() {
     let (gate, works) = (Gate::default(), Works::default());
     let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
-    let options = WorkOptions { bounds, buckets: Vec::new(), inline: true, hang: Duration::from_millis(100) };
+    let options = WorkOptions { bounds, warm_up: WarmUp::default(), inline: true, hang: Duration::from_millis(100) };
     let engines = vec![works.engine(vec![gate.clone()])];
     let (workers, _threads) = Workers::start(engines, options, Metrics::new("fake", "none").runs()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -174,4 +190,76 @@ async fn a_lone_request_that_hangs_is_told_by_health() {
     let mut late = tokio::task::spawn_blocking(move || hung.join().unwrap()).await.unwrap();
     assert_eq!(next_answer(&mut late, deadline).await.unwrap_err().kind, Kind::Engine, "it was given up");
     workers.stop();
+}
+
+/// An engine that notes the threads of its runs.
+struct Noting {
+    engine: FakeEngine,
+    threads: Arc<Mutex<Vec<(ThreadId, usize)>>>,
+}
+
+impl Engine for Noting {
+    fn signature(&self) -> &Signature {
+        self.engine.signature()
+    }
+
+    fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {
+        self.threads.lock().unwrap().push((std::thread::current().id(), inputs[0].shape[0]));
+        self.engine.run(inputs, answer)
+    }
+}
+
+/// On a GPU, what a run launches is recorded for its thread: what one thread records, another would record again on live
+/// traffic.
+#[tokio::test]
+async fn engines_warm_up_on_the_thread_that_serves_also_those_that_come_later() {
+    let threads: Arc<Mutex<Vec<(ThreadId, usize)>>> = Arc::default();
+    let noted = Arc::clone(&threads);
+    let make: Maker = Arc::new(move || {
+        Ok(Box::new(Noting { engine: FakeEngine::new(1, Gate::default()), threads: Arc::clone(&noted) }))
+    });
+    let engines: Vec<Box<dyn Engine>> = vec![Box::new(Replaceable::new(make().unwrap(), make))];
+    let text =
+        format!("{MANIFEST}  batching: {{maxSize: 4, buckets: [1, 2]}}\n  runtime: {{executionProviders: [CUDA]}}\n");
+    let text =
+        text.replace("spec: {model: {uri: 's3://models/fake.onnx'}}", "spec:\n  model: {uri: 's3://models/fake.onnx'}");
+    let serving = Serving::over(&Manifest::from_yaml(&text).unwrap(), engines, None).await;
+    let seen = || threads.lock().unwrap().clone();
+    let rows = |seen: &[(ThreadId, usize)]| seen.iter().map(|(_, rows)| *rows).collect::<Vec<_>>();
+    assert_eq!(rows(&seen()), [1, 2], "each batch size, before it is ready");
+    assert_eq!(serving.infer(1.0).await.0, 200);
+    assert_eq!(serving.post("/v2/models/fake/infer", &infer_body(&[Told::Panic.value(), 0.0])).await.0, 500);
+    serving.until(|| seen().len() == 6).await;
+    assert_eq!(serving.infer(1.0).await.0, 200);
+    let seen = seen();
+    assert_eq!(rows(&seen), [1, 2, 1, 1, 1, 2, 1], "the one that takes its place as well");
+    assert!(seen.iter().all(|(thread, _)| *thread == seen[0].0 && *thread != std::thread::current().id()), "{seen:?}");
+}
+
+/// Tensors that the model can't be run on are their sender's fault: others of the batch are answered, and the engine stays.
+#[tokio::test]
+async fn what_a_caller_sends_fails_nobody_else() {
+    let (gate, works) = (Gate::default(), Works::default());
+    let engine = works.engine(vec![gate.clone()]);
+    let serving = Serving::over(&Manifest::from_yaml(MANIFEST).unwrap(), vec![engine], None).await;
+    gate.close();
+    let busy = serving.spawn_infer(1.0);
+    serving.until(|| gate.batches().len() == 2).await;
+    let bad: Vec<_> = (0..3).map(|_| serving.spawn_infer(Told::Refuse.value())).collect();
+    let good: Vec<_> = (0..3).map(|_| serving.spawn_infer(5.0)).collect();
+    serving.until(|| serving.replica.depth() == 6).await;
+    gate.open();
+    assert_eq!(busy.await.unwrap().0, 200);
+    for answer in bad {
+        let (status, _, text) = answer.await.unwrap();
+        assert_eq!(status, 422, "{text}");
+        assert!(text.contains("can't be run on these tensors") && !text.contains("secret"), "{text}");
+    }
+    for answer in good {
+        let (status, _, text) = answer.await.unwrap();
+        assert_eq!(status, 200, "{text}");
+        assert!(text.contains("\"data\":[6"), "its own rows: {text}");
+    }
+    assert_eq!(works.made.load(Ordering::SeqCst), 1);
+    assert_eq!(probe(&serving, "/readyz").await, (200, "ok".to_owned()));
 }

@@ -55,6 +55,15 @@ impl Real {
         Ok(Serving::with(replica).await)
     }
 
+    /// Audio files of every kind. They are gone with the folder.
+    pub fn recordings(&self) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (packages, speech) = (self.models.join("python"), self.models.join("audio/sample.wav"));
+        let arguments = [&*packages, &*speech, folder.path()].map(|path: &Path| path.to_str().unwrap());
+        let files = serde_json::from_value(self.python("recordings.py", &arguments, "")).unwrap();
+        (folder, files)
+    }
+
     /// Runs a script of `tests/python` and reads the JSON that it prints.
     pub fn python(&self, script: &str, arguments: &[&str], input: &str) -> Value {
         let printed = self.run(script, arguments, input);

@@ -33,7 +33,7 @@ struct Graph {
 }
 
 fn failed(error: ort::Error) -> EngineError {
-    EngineError(error.to_string())
+    EngineError::Failed(error.to_string())
 }
 
 impl Graphs {

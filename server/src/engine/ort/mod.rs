@@ -16,7 +16,10 @@ use crate::{
 use graphs::Graphs;
 use millrace_crds::{ExecutionProvider, Precision, conditions::reason};
 pub use ort::environment::Environment;
-use ort::session::{RunOptions, Session, builder::SessionBuilder};
+use ort::{
+    ErrorCode,
+    session::{RunOptions, Session, builder::SessionBuilder},
+};
 use std::{borrow::Cow, collections::BTreeMap, path::Path, sync::OnceLock};
 use tensorrt::TensorRt;
 
@@ -161,9 +164,13 @@ fn run(
         Some(options) => session.run_with_options(values, options),
         None => session.run(values),
     };
-    let outputs = outputs.map_err(|error| EngineError(error.to_string()))?;
+    let outputs = outputs.map_err(|error| match error.code() {
+        // What kernels say of an index or a shape that they can't take; a device or memory that fails is told otherwise.
+        ErrorCode::InvalidArgument => EngineError::Unfit(error.to_string()),
+        _ => EngineError::Failed(error.to_string()),
+    })?;
     let output = |spec: &TensorSpec| {
-        let value = outputs.get(&spec.name).ok_or_else(|| EngineError(format!("no output {:?}", spec.name)))?;
+        let value = outputs.get(&spec.name).ok_or_else(|| EngineError::Failed(format!("no output {:?}", spec.name)))?;
         values::from_ort(&spec.name, value, spec.datatype)
     };
     signature.outputs.iter().map(output).collect()

@@ -35,7 +35,10 @@ impl Memory {
                 Ok((Memory { copy }, library))
             }
         });
-        loaded.as_ref().map(|(memory, _)| memory).map_err(|error| EngineError(format!("CUDA's runtime: {error}")))
+        loaded
+            .as_ref()
+            .map(|(memory, _)| memory)
+            .map_err(|error| EngineError::Failed(format!("CUDA's runtime: {error}")))
     }
 
     /// Copies elements to a buffer of `bytes` on the device. Waits for the copy.
@@ -63,7 +66,7 @@ impl Memory {
         // a tensor of the engine holds is a value of its type (BOOL is written as 0 or 1).
         match unsafe { (self.copy)(to, from, bytes, DEFAULT) } {
             0 => Ok(()),
-            error => Err(EngineError(format!("cudaMemcpy: error {error}"))),
+            error => Err(EngineError::Failed(format!("cudaMemcpy: error {error}"))),
         }
     }
 }
@@ -75,7 +78,11 @@ fn check(data: &Data, bytes: usize) -> Result<(), EngineError> {
     if host == Some(bytes) {
         return Ok(());
     }
-    Err(EngineError(format!("{} elements of {} don't fill {bytes} bytes on the device", data.len(), datatype.name())))
+    Err(EngineError::Failed(format!(
+        "{} elements of {} don't fill {bytes} bytes on the device",
+        data.len(),
+        datatype.name()
+    )))
 }
 
 /// The version of TensorRT that ONNX Runtime's provider would load, such as `101302`; `None`: there is none.
@@ -110,7 +117,7 @@ mod tests {
         memory.download(&mut back, device.as_ptr().cast(), 12).unwrap();
         assert_eq!(back, Data::Fp32(vec![1.0, -2.0, 3.5]));
         let error = memory.upload(&Data::Fp32(vec![1.0]), device.as_mut_ptr().cast(), 12).unwrap_err();
-        assert!(error.0.contains("1 elements of FP32 don't fill 12 bytes"), "{error}");
+        assert!(error.to_string().contains("1 elements of FP32 don't fill 12 bytes"), "{error}");
         memory
             .upload(&Data::Bytes(vec!["a".into()]), device.as_mut_ptr().cast(), size_of::<bytes::Bytes>())
             .unwrap_err();

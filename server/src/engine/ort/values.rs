@@ -93,12 +93,12 @@ pub fn to_ort(tensor: &Tensor) -> Result<SessionInputValue<'_>, EngineError> {
             OrtTensor::from_string_array((tensor.shape.clone(), strings.as_slice())).map(SessionInputValue::from)
         }
     };
-    value.map_err(|error| EngineError(error.to_string()))
+    value.map_err(|error| EngineError::Failed(error.to_string()))
 }
 
 /// The elements of an output, copied out of the engine.
 pub fn from_ort(name: &str, value: &DynValue, datatype: Datatype) -> Result<Tensor, EngineError> {
-    let failed = |error: ort::Error| EngineError(format!("output {name:?}: {error}"));
+    let failed = |error: ort::Error| EngineError::Failed(format!("output {name:?}: {error}"));
     macro_rules! copy {
         ($variant:ident, $type:ty) => {{
             let (shape, values) = value.try_extract_tensor::<$type>().map_err(failed)?;

@@ -111,6 +111,19 @@ impl AudioStep {
         self.plan.state.iter().map(|carried| carried.output).collect()
     }
 
+    /// What the model is run on for a frame of silence; `None`: it takes the whole, of whatever length that is.
+    #[must_use]
+    pub fn silence(&self) -> Option<Vec<Tensor>> {
+        let Plan { frame, context, .. } = *self.plan;
+        if frame == 0 {
+            return None;
+        }
+        if self.is_sequence() {
+            return Sequence::new(Arc::clone(&self.plan), &vec![0.0; frame]).inputs();
+        }
+        Some(self.plan.inputs(vec![0.0; context + frame], 1))
+    }
+
     /// What the model is run on, for an audio file.
     ///
     /// # Errors
