@@ -3,3 +3,4 @@
 pub mod latency;
 pub mod load;
 pub mod median;
+pub mod open;

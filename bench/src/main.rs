@@ -1,8 +1,11 @@
-//! `cargo xtask bench load`: a closed loop on a URL, summed up as JSON.
+//! Load on a URL: a closed loop, summed up as JSON, or requests at given moments, each one a row of CSV.
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use millrace_bench::load::{self, Load};
+use millrace_bench::{
+    load::{self, Load},
+    open::{self, Open},
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +21,9 @@ struct Arguments {
     /// Authority of the gateway's certificate (PEM).
     #[arg(long)]
     ca: PathBuf,
+    /// When to send each request: CSV whose first column is seconds, with a header. Instead of --clients and --seconds
+    #[arg(long)]
+    schedule: Option<PathBuf>,
     /// Clients at the same time.
     #[arg(long, default_value_t = 16)]
     clients: usize,
@@ -30,11 +36,15 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let Arguments { url, key, ca, clients, seconds, files } = Arguments::parse();
+    let Arguments { url, key, ca, schedule, clients, seconds, files } = Arguments::parse();
     let bodies = files
         .iter()
         .map(|file| std::fs::read(file).with_context(|| format!("can't read {}", file.display())))
-        .collect::<Result<_>>()?;
+        .collect::<Result<Vec<_>>>()?;
+    if let Some(schedule) = schedule {
+        let instants = open::read_schedule(&schedule)?;
+        return open::run(&Open { url, key, ca, bodies, instants }, &mut std::io::stdout().lock());
+    }
     let limit = Duration::from_secs(seconds);
     let summary = load::start(Load { url, key, ca, clients, bodies, limit })?.wait()?;
     println!("{}", serde_json::to_string_pretty(&summary)?);

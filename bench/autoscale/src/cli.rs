@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod cases;
 pub mod check;
+pub mod cluster;
 pub mod fleet;
 pub mod law;
 pub mod replay;

@@ -7,6 +7,7 @@
 pub mod bound;
 pub mod case;
 pub mod cell;
+pub mod cluster;
 pub mod file;
 pub mod fleet;
 pub mod generate;

@@ -13,8 +13,11 @@ fn main() -> Result<()> {
     if let Some(file) = &arguments.replay {
         return cli::replay::run(file);
     }
-    if let What::Fleet = arguments.what {
-        return cli::fleet::run(&arguments);
+    match arguments.what {
+        What::Fleet => return cli::fleet::run(&arguments),
+        What::Schedule => return cli::cluster::schedule(&arguments),
+        What::Cluster => return cli::cluster::run(&arguments),
+        _ => {}
     }
     let models = cli::cases::models(&arguments.service)?;
     let began = Instant::now();
@@ -28,6 +31,6 @@ fn main() -> Result<()> {
         What::Mixed => cli::scenarios::mixed(&arguments, &cases()?, &tables),
         What::Faults => cli::scenarios::faults(&arguments, &cases()?),
         What::Rare => cli::scenarios::rare(&arguments),
-        What::Fleet => Ok(()),
+        What::Fleet | What::Schedule | What::Cluster => Ok(()),
     }
 }

@@ -21,6 +21,10 @@ pub enum What {
     Faults,
     /// Time and memory of one pass over many services
     Fleet,
+    /// When each request of a run on a cluster is to be sent (`--cluster` calls it)
+    Schedule,
+    /// What a run on a cluster measured, beside the simulator (`--cluster` calls it)
+    Cluster,
 }
 
 /// The scaling law in simulation, against rivals and bounds
@@ -84,6 +88,15 @@ pub struct Arguments {
     /// Decide again what was recorded, and show what comes out differently
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+    /// schedule: minutes
+    #[arg(long, default_value_t = 10.0)]
+    pub minutes: f64,
+    /// schedule: mean requests per second
+    #[arg(long, default_value_t = 5.0)]
+    pub mean_rate: f64,
+    /// cluster: what was measured
+    #[arg(long, value_name = "FILE")]
+    pub run: Option<PathBuf>,
     /// rare: models; fleet: services
     #[arg(long)]
     pub count: Option<usize>,
