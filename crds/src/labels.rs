@@ -14,6 +14,8 @@ pub const REVISION: &str = "millrace.dev/revision";
 pub const POOL: &str = "millrace.dev/pool";
 /// The variant of the model that a Deployment or pod serves; absent: the model itself.
 pub const VARIANT: &str = "millrace.dev/variant";
+/// On a namespace: the claim in which its servers keep models on their nodes. The platform team sets it.
+pub const NODE_CACHE: &str = "millrace.dev/node-cache";
 
 /// Field manager of everything that the controller applies, bar what follows.
 pub const FIELD_MANAGER: &str = "millrace-operator";

@@ -53,6 +53,9 @@ pub struct Flags {
     /// YAML list of the platform's stores.
     #[arg(long, env = "MILLRACE_STORES")]
     pub stores: Option<PathBuf>,
+    /// Bytes of models that servers of one namespace may keep on a node, in the claim that the namespace's label names.
+    #[arg(long, env = "MILLRACE_NODE_CACHE_LIMIT", default_value_t = 20 << 30)]
+    pub node_cache_limit: u64,
     /// Tenant of namespaces that no tenant claims.
     #[arg(long, env = "MILLRACE_DEFAULT_TENANT", default_value = "")]
     pub default_tenant: String,
@@ -110,6 +113,8 @@ pub struct Settings {
     pub gateway_address: String,
     /// The platform's stores.
     pub stores: Vec<Store>,
+    /// Bytes of models that servers of one namespace may keep on a node.
+    pub node_cache_limit: u64,
     /// Tenant of unclaimed namespaces; empty: none.
     pub default_tenant: String,
     /// What the platform says about NetworkPolicy.
@@ -136,6 +141,7 @@ impl Flags {
             gateway_url: self.gateway_url.trim_end_matches('/').to_owned(),
             gateway_address: self.gateway_address.clone(),
             stores,
+            node_cache_limit: self.node_cache_limit,
             default_tenant: self.default_tenant.clone(),
             network_policy_enforced: self.network_policy_enforced,
         })

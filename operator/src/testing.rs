@@ -91,6 +91,7 @@ pub fn settings() -> Settings {
         gateway_url: "https://gateway.example".to_owned(),
         gateway_address: "millrace-gateway.millrace.svc".to_owned(),
         stores: vec![store("models", "s3", &["10.0.0.0/8"]), store("hub.example", "https", &[])],
+        node_cache_limit: 20 << 30,
         default_tenant: String::new(),
         network_policy_enforced: Enforced::Unknown,
     }

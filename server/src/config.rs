@@ -25,6 +25,8 @@ pub enum Command {
     Serve(ServeOptions),
     /// Measure a model and its variants: latency, throughput, memory and quality. Exit code 2: a variant is below minQuality.
     Evaluate(EvaluateOptions),
+    /// Do nothing until told to end: a pod that does it keeps the image on its node.
+    Pause,
     /// Make an INT8 variant of a model. Needs a Python with onnx and onnxruntime.
     Quantize(QuantizeOptions),
 }
@@ -62,6 +64,12 @@ pub struct ModelOptions {
     /// Folder for fetched models, kept by digest, and in `engines` for what TensorRT builds of them; without it, a folder that is gone with the process.
     #[arg(long, env = "MILLRACE_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Folder for fetched models that other servers on this machine use too, kept by digest. Each server verifies what it reads there. It must not be shared by tenants who may not see each other's models.
+    #[arg(long, env = "MILLRACE_NODE_CACHE")]
+    pub node_cache: Option<PathBuf>,
+    /// Bytes that models may take there; the one that was used longest ago goes first.
+    #[arg(long, env = "MILLRACE_NODE_CACHE_LIMIT", default_value_t = 20 << 30)]
+    pub node_cache_limit: u64,
 }
 
 /// Options of `serve`.

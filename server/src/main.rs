@@ -7,6 +7,7 @@ use millrace_server::{
     evaluate, quantize, serve,
 };
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Tensors are made on one thread and freed on another, by ONNX Runtime as well, whose own calls of `malloc` come here too.
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     };
     let ended = match command {
         Asked::Serve(options) => runtime.block_on(served(options)),
+        Asked::Pause => runtime.block_on(pause()),
         Asked::Evaluate(options) => runtime.block_on(evaluate::run(options)),
         Asked::Quantize(options) => runtime.block_on(quantize::run(options)),
     };
@@ -53,6 +55,18 @@ fn main() -> ExitCode {
         tracing::error!(reason = error.reason, "{}", error.message);
         ExitCode::FAILURE
     })
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn pause() -> Result<ExitCode, StartError> {
+    let invalid =
+        |error: std::io::Error| StartError::new(millrace_crds::conditions::reason::INVALID, error.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(invalid)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Serves to the end; an error is also left where the kubelet reads it.

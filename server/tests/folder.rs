@@ -91,6 +91,51 @@ fn good() -> [(&'static str, String); 2] {
     [("onnx/model.onnx", digest(MODEL)), ("labels.txt", digest(LABELS))]
 }
 
+/// The files that a store was asked for since the last look.
+fn asked(bench: &Bench) -> Vec<String> {
+    bench.asked.lock().unwrap().drain(..).collect()
+}
+
+#[tokio::test]
+async fn servers_of_a_node_fetch_a_model_once_and_believe_nobody() {
+    let mut bench = Bench::new().await;
+    bench.options.model.node_cache = Some(bench.folder.path().join("node"));
+    let first = bench.obtain(&good()).await.unwrap();
+    assert!(first.path.starts_with(bench.folder.path().join("node")) && first.held.len() == 1);
+    assert_eq!(asked(&bench).len(), 2);
+    // Another server of the same node, with a cache of its own.
+    bench.options.model.cache_dir = Some(bench.folder.path().join("other"));
+    let second = bench.obtain(&good()).await.unwrap();
+    assert_eq!((asked(&bench).len(), &second.path), (0, &first.path));
+    // Somebody changes a file while the first one reads it: the next server trusts itself alone.
+    std::fs::write(first.files.path("labels.txt").unwrap(), b"cat\nfox\n").unwrap();
+    drop(second);
+    let third = bench.obtain(&good()).await.unwrap();
+    assert!(third.path.starts_with(bench.folder.path().join("other")));
+    assert_eq!(third.files.read("labels.txt").unwrap(), LABELS);
+    assert_eq!(asked(&bench).len(), 2);
+    // Nobody reads it any more: the file is fetched anew, and stays.
+    drop(first);
+    let fourth = bench.obtain(&good()).await.unwrap();
+    assert!(fourth.path.starts_with(bench.folder.path().join("node")));
+    assert_eq!(fourth.files.read("labels.txt").unwrap(), LABELS);
+    assert_eq!(asked(&bench), ["/pets/labels.txt"]);
+}
+
+#[tokio::test]
+async fn a_node_without_room_costs_no_start() {
+    let mut bench = Bench::new().await;
+    bench.options.model.node_cache = Some(bench.folder.path().join("node"));
+    bench.options.model.node_cache_limit = 1;
+    let fetched = bench.obtain(&good()).await.unwrap();
+    assert!(fetched.path.starts_with(bench.folder.path().join("cache")) && fetched.held.is_empty());
+    assert_eq!(asked(&bench).len(), 2, "fetched once");
+    let file = bench.folder.path().join("a-file");
+    std::fs::write(&file, b"").unwrap();
+    bench.options.model.node_cache = Some(file);
+    bench.obtain(&good()).await.unwrap();
+}
+
 #[tokio::test]
 async fn files_are_laid_out_and_kept() {
     let bench = Bench::new().await;

@@ -25,6 +25,13 @@ Names are the release's own name plus the part: the programs find each other's S
 {{- end -}}
 {{- end }}
 
+{{/* Bytes of a quantity in Mi, Gi or Ti, as the schema has it. */}}
+{{- define "millrace.bytes" -}}
+{{- $unit := substr (int (sub (len .) 2)) (len .) . -}}
+{{- $number := substr 0 (int (sub (len .) 2)) . | int64 -}}
+{{- mul $number (get (dict "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776) $unit | int64) -}}
+{{- end }}
+
 {{/* The gateway inside the cluster. */}}
 {{- define "millrace.gatewayAddress" -}}{{ include "millrace.gateway" . }}.{{ .Release.Namespace }}.svc{{- end }}
 

@@ -25,6 +25,8 @@ pub const DATA_PORT: i32 = 8443;
 pub const HEALTH_PORT: i32 = 8081;
 /// Seconds beyond the drain: readiness off, its propagation, the end of the process.
 const MARGIN: i64 = 10;
+/// Where the claim lies in which a namespace's servers keep models on their node.
+const NODE_CACHE: &str = "/var/cache/millrace-node";
 /// The longest start that is waited for, in probes of a second: a big model over a slow line.
 const START_PROBES: i32 = 3600;
 
@@ -65,7 +67,7 @@ fn container(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Co
         image: Some(image(plan, settings).to_owned()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         command: Some(vec!["/millrace-server".to_owned()]),
-        args: Some(args(plan, models)),
+        args: Some(args(plan, settings, models)),
         ports: Some(vec![port("data", DATA_PORT), port("health", HEALTH_PORT)]),
         startup_probe: Some(probe("/readyz", 1, START_PROBES)),
         readiness_probe: Some(probe("/readyz", 1, 2)),
@@ -84,7 +86,7 @@ fn container(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Co
     }
 }
 
-fn args(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<String> {
+fn args(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Vec<String> {
     let drain = plan.service.spec.availability.drain.to_string();
     let mut args: Vec<String> = [
         "serve",
@@ -114,6 +116,10 @@ fn args(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<String> {
     }
     if let Some(path) = models.first().and_then(|model| mounted(model.uri)) {
         args.extend(["--model-file".to_owned(), path]);
+    }
+    if plan.node_cache.is_some() {
+        args.extend(["--node-cache".to_owned(), NODE_CACHE.to_owned()]);
+        args.extend(["--node-cache-limit".to_owned(), settings.node_cache_limit.to_string()]);
     }
     args
 }
@@ -166,6 +172,7 @@ fn volumes(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<Volume> {
     };
     volumes.extend(models.first().and_then(|model| claim(model.uri)).map(|(claim, _)| claimed("model", claim, true)));
     volumes.extend(engines(plan).map(|claim| claimed("engines", claim.as_str(), false)));
+    volumes.extend(plan.node_cache.as_ref().map(|claim| claimed("node-cache", claim, false)));
     volumes
 }
 
@@ -191,6 +198,9 @@ fn mounts(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
     if engines(plan).is_some() {
         // Where the server keeps them anyway.
         mounts.push(mount("engines", "/var/cache/millrace/engines", false));
+    }
+    if plan.node_cache.is_some() {
+        mounts.push(mount("node-cache", NODE_CACHE, false));
     }
     mounts
 }

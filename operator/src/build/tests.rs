@@ -56,6 +56,23 @@ fn restricted(pod: &Value) -> Result<(), String> {
 }
 
 #[test]
+fn a_namespace_with_a_claim_for_it_keeps_models_on_its_nodes() {
+    let mut observed = observed(service(json!({})));
+    observed.namespace_labels.insert("millrace.dev/node-cache".to_owned(), "models-of-a".to_owned());
+    let objects = build(&plan(&observed, &settings()).unwrap(), &observed, &settings()).unwrap();
+    let pod = serde_json::to_value(&objects.deployments[0].spec.as_ref().unwrap().template).unwrap();
+    restricted(&pod).unwrap();
+    let volumes = pod["spec"]["volumes"].as_array().unwrap();
+    let claim = json!({"name": "node-cache", "persistentVolumeClaim": {"claimName": "models-of-a"}});
+    assert!(volumes.contains(&claim), "{volumes:?}");
+    let args = pod["spec"]["containers"][0]["args"].to_string();
+    assert!(args.contains(r#""--node-cache","/var/cache/millrace-node","--node-cache-limit","21474836480""#), "{args}");
+    observed.namespace_labels.insert("millrace.dev/node-cache".to_owned(), "No_Claim".to_owned());
+    let problems = plan(&observed, &settings()).unwrap_err();
+    assert!(problems[0].message.contains("No_Claim"), "{problems:?}");
+}
+
+#[test]
 fn every_pod_is_restricted_and_has_no_token() {
     let cache =
         json!({"executionProviders": ["TensorRT"], "engineCache": {"sizeLimit": "1Gi", "claimName": "engines"}});

@@ -50,6 +50,8 @@ pub struct Plan {
     pub isolation: Option<Isolation>,
     /// Whether a PodDisruptionBudget is kept.
     pub budget: bool,
+    /// The claim in which servers keep models on their nodes.
+    pub node_cache: Option<String>,
     /// Fields that are set and have no effect.
     pub named: BTreeSet<&'static str>,
 }
@@ -107,6 +109,10 @@ pub fn plan(observed: &Observed, settings: &Settings) -> Result<Plan, Vec<Proble
         }
     };
     problems.extend(tenancy::forbidden(&service.spec, &tenant));
+    let node_cache = tenancy::node_cache(&observed.namespace_labels, &namespace).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -114,7 +120,7 @@ pub fn plan(observed: &Observed, settings: &Settings) -> Result<Plan, Vec<Proble
     if places.allowed.is_empty() {
         return Err(vec![Problem::new(PLACED, reason::NO_POOL_FITS, no_pool(&places))]);
     }
-    Ok(assemble(observed, settings, &tenant, places))
+    Ok(Plan { node_cache, ..assemble(observed, settings, &tenant, places) })
 }
 
 fn no_pool(places: &Places) -> String {
@@ -157,6 +163,7 @@ fn assemble(observed: &Observed, settings: &Settings, tenant: &Tenant, places: P
         places,
         scaling,
         budget: spec.availability.disruption_budget == DisruptionBudget::Auto,
+        node_cache: None,
         named: support::unsupported(spec, support::SERVICE).named,
     }
 }

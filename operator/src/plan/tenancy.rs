@@ -63,6 +63,24 @@ pub fn tenant_of<'t>(
     Err(Problem::new(ACCEPTED, reason::NOT_SUPPORTED, message))
 }
 
+/// The claim in which servers of a namespace keep models on their nodes; absent: none.
+///
+/// # Errors
+/// The label's value can't be a claim's name: pods would wait for it for ever.
+pub fn node_cache(labels: &Labels, namespace: &str) -> Result<Option<String>, Problem> {
+    let Some(claim) = labels.get(millrace_crds::labels::NODE_CACHE) else { return Ok(None) };
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if claim.chars().all(inner) && ends(claim.chars().next()) && ends(claim.chars().next_back()) {
+        return Ok(Some(claim.clone()));
+    }
+    let message = format!(
+        "the namespace {namespace} has the label {}={claim}, which can be no PersistentVolumeClaim's name: name one, or remove the label",
+        millrace_crds::labels::NODE_CACHE
+    );
+    Err(Problem::new(ACCEPTED, reason::INVALID, message))
+}
+
 /// What the tenant's policy forbids of a spec.
 #[must_use]
 pub fn forbidden(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Problem> {

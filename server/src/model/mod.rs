@@ -5,6 +5,7 @@ pub mod fetch;
 pub mod files;
 pub mod guard;
 pub mod ranges;
+pub mod shelf;
 pub mod source;
 pub mod variant;
 pub mod verify;
@@ -22,6 +23,7 @@ use crate::{
 use files::Files;
 use millrace_crds::{Credentials, Model, ModelFile, NamedModel, Sha256, Uri, conditions::reason, manifest::Manifest};
 use sha2::{Digest as _, Sha256 as Digest256};
+use shelf::{Held, Shelf, Taken};
 use source::Source;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +38,21 @@ pub struct Fetched {
     pub files: Files,
     /// Where it lies, as far as that is gone with the process.
     pub scratch: Vec<tempfile::TempDir>,
+    /// What of it lies on the node's shelf, and stays there as long as it is held.
+    pub held: Vec<Held>,
 }
 
 impl Fetched {
     /// A model that is nowhere: for engines that need no file.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self { path: PathBuf::new(), digest: "none".to_owned(), files: Files::default(), scratch: Vec::new() }
+        Self {
+            path: PathBuf::new(),
+            digest: "none".to_owned(),
+            files: Files::default(),
+            scratch: Vec::new(),
+            held: Vec::new(),
+        }
     }
 }
 
@@ -142,6 +152,7 @@ async fn gather(model: Wanted<'_>, mounted: Option<&Path>, options: &ModelOption
         return mounted_model(model, path);
     }
     let source = Source::resolve(model.uri.as_str(), &source::read_stores(options.stores.as_deref())?)?;
+    let keys = || source::Keys::read(options.credentials.as_deref(), model.credentials);
     let (folder, scratch) = match &options.cache_dir {
         Some(folder) => (folder.clone(), Vec::new()),
         None => {
@@ -150,29 +161,134 @@ async fn gather(model: Wanted<'_>, mounted: Option<&Path>, options: &ModelOption
         }
     };
     std::fs::create_dir_all(&folder).map_err(|error| invalid(format!("the cache can't be made: {error}")))?;
-    let keys = || source::Keys::read(options.credentials.as_deref(), model.credentials);
-    if model.files.is_empty() {
-        let wanted = model.sha256.map(Sha256::as_str);
-        let cached = wanted.map(|digest| (folder.join(format!("{digest}.onnx")), digest.to_owned()));
-        let (path, digest) = match cached {
-            Some(found) if is_cached(&found.0, &found.1) => found,
-            _ => fetch::fetch(&source, &keys()?, &folder, wanted).await?,
-        };
-        return Ok(Fetched { path, digest, files: Files::default(), scratch });
+    if let (true, None) = (model.files.is_empty(), model.sha256) {
+        let (path, digest) = fetch::fetch(&source, &keys()?, &folder, None).await?;
+        return Ok(Fetched { path, digest, files: Files::default(), scratch, held: Vec::new() });
     }
-    // Files lie as the manifest names them, for they may name each other; the folder is theirs alone.
-    let set = Files::new(PathBuf::new(), model.files)?.digest();
-    let folder = folder.join(format!("set-{set}"));
-    let files = Files::new(folder.clone(), model.files)?;
-    for file in model.files {
-        let path = folder.join(file.path.as_str());
-        if !is_cached(&path, file.sha256.as_str()) {
-            fetch::fetch_to(&source.file(file.path.as_str()), &keys()?, &path, file.sha256.as_str())
-                .await
-                .map_err(|error| naming(file, error))?;
+    // The folder of a model is its alone: files lie as the manifest names them, for they may name each other.
+    let key = key(model)?;
+    let folder = folder.join(&key);
+    if let Some(shelf) = shelf(options) {
+        match shelved(model, (&source, &keys), (&shelf, &key), &folder).await {
+            Ok(Some(fetched)) => return Ok(fetched),
+            Ok(None) => tracing::warn!(model = key, "the model isn't kept on the node: this server has it alone"),
+            Err(Unshelved::Fetch(error)) => return Err(error),
+            Err(Unshelved::Folder(error)) => {
+                tracing::warn!(%error, folder = %shelf.root.display(), "models can't be kept on the node: this server has its alone");
+            }
         }
     }
-    Ok(Fetched { path: folder.join(model.files[0].path.as_str()), digest: set, files, scratch })
+    Ok(Fetched { scratch, ..filled(model, &source, &keys, &folder).await? })
+}
+
+/// What names the folder of a model with a digest: that, or the one of all its files.
+fn key(model: Wanted<'_>) -> Result<String, StartError> {
+    match model.sha256.filter(|_| model.files.is_empty()) {
+        Some(digest) => Ok(digest.as_str().to_owned()),
+        None => Ok(format!("set-{}", Files::new(PathBuf::new(), model.files)?.digest())),
+    }
+}
+
+fn shelf(options: &ModelOptions) -> Option<Shelf> {
+    options.node_cache.clone().map(|root| Shelf { root, limit: options.node_cache_limit })
+}
+
+/// Why a model isn't read from the node's shelf.
+enum Unshelved {
+    /// The shelf can't be used: another place may do.
+    Folder(std::io::Error),
+    /// The model can't be had.
+    Fetch(StartError),
+}
+
+/// Gets a model from the node's shelf, and puts it there first if it isn't. `None`: it has no place there; what was fetched
+/// in vain lies in `own`.
+async fn shelved(
+    model: Wanted<'_>,
+    (source, keys): (&Source, &impl Fn() -> Result<source::Keys, StartError>),
+    (shelf, key): (&Shelf, &str),
+    own: &Path,
+) -> Result<Option<Fetched>, Unshelved> {
+    loop {
+        match shelf.take(key).await.map_err(Unshelved::Folder)? {
+            Taken::Whole(held) => {
+                if let Some(fetched) = found(model, &held.folder).map_err(Unshelved::Fetch)? {
+                    return Ok(Some(Fetched { held: vec![held], ..fetched }));
+                }
+                tracing::error!(model = key, "a file on the node isn't what its digest says: somebody has changed it");
+                if !shelf.distrust(held).map_err(Unshelved::Folder)? {
+                    return Ok(None);
+                }
+            }
+            Taken::Empty(entry) => {
+                let fetched = filled(model, source, keys, &entry.folder).await.map_err(Unshelved::Fetch)?;
+                if shelf.is_too_large(&entry).map_err(Unshelved::Folder)? {
+                    carry(model, &entry.folder, own).and_then(|()| shelf.discard(entry)).map_err(Unshelved::Folder)?;
+                    return Ok(None);
+                }
+                let held = shelf.settle(entry).map_err(Unshelved::Folder)?;
+                return Ok(held.map(|held| Fetched { held: vec![held], ..fetched }));
+            }
+        }
+    }
+}
+
+/// Copies a model's files from one folder to another.
+fn carry(model: Wanted<'_>, from: &Path, to: &Path) -> std::io::Result<()> {
+    for ((_, old, _), (_, new, _)) in places(model, from).into_iter().zip(places(model, to)) {
+        new.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::copy(old, new)?;
+    }
+    Ok(())
+}
+
+/// A model's files and their places in its folder.
+fn places<'m>(model: Wanted<'m>, folder: &Path) -> Vec<(Option<&'m ModelFile>, PathBuf, &'m str)> {
+    if let (Some(digest), true) = (model.sha256, model.files.is_empty()) {
+        return vec![(None, folder.join("model.onnx"), digest.as_str())];
+    }
+    let place = |file: &'m ModelFile| (Some(file), folder.join(file.path.as_str()), file.sha256.as_str());
+    model.files.iter().map(place).collect()
+}
+
+/// The model in a folder, if each of its files is there and what its digest says.
+fn found(model: Wanted<'_>, folder: &Path) -> Result<Option<Fetched>, StartError> {
+    let is_whole = places(model, folder).iter().all(|(_, path, digest)| is_cached(path, digest));
+    is_whole.then(|| lying(model, folder)).transpose()
+}
+
+/// The model in a folder, whose files have been verified.
+fn lying(model: Wanted<'_>, folder: &Path) -> Result<Fetched, StartError> {
+    let (files, digest) = if model.files.is_empty() {
+        (Files::default(), model.sha256.map_or("", Sha256::as_str).to_owned())
+    } else {
+        let files = Files::new(folder.to_owned(), model.files)?;
+        let digest = files.digest();
+        (files, digest)
+    };
+    let path = places(model, folder).into_iter().next().map(|(_, path, _)| path).unwrap_or_default();
+    Ok(Fetched { path, digest, files, scratch: Vec::new(), held: Vec::new() })
+}
+
+/// The model in a folder, with what isn't there fetched.
+async fn filled(
+    model: Wanted<'_>,
+    source: &Source,
+    keys: &impl Fn() -> Result<source::Keys, StartError>,
+    folder: &Path,
+) -> Result<Fetched, StartError> {
+    for (file, path, digest) in places(model, folder) {
+        if is_cached(&path, digest) {
+            continue;
+        }
+        match file {
+            Some(file) => fetch::fetch_to(&source.file(file.path.as_str()), &keys()?, &path, digest)
+                .await
+                .map_err(|error| naming(file, error))?,
+            None => fetch::fetch_to(source, &keys()?, &path, digest).await?,
+        }
+    }
+    lying(model, folder)
 }
 
 /// An error of one of several files says which.
@@ -194,7 +310,8 @@ fn mounted_model(model: Wanted<'_>, path: &Path) -> Result<Fetched, StartError> 
     let Some(first) = model.files.first() else {
         let digest = verify::digest_of(path).map_err(unreadable)?;
         verify::compare(&digest, model.sha256.map(Sha256::as_str))?;
-        return Ok(Fetched { path: path.to_owned(), digest, files: Files::default(), scratch: Vec::new() });
+        let files = Files::default();
+        return Ok(Fetched { path: path.to_owned(), digest, files, scratch: Vec::new(), held: Vec::new() });
     };
     let folder = match path.to_str().and_then(|whole| whole.strip_suffix(first.path.as_str())) {
         Some(folder) if !path.is_dir() => PathBuf::from(if folder.is_empty() { "." } else { folder }),
@@ -206,7 +323,8 @@ fn mounted_model(model: Wanted<'_>, path: &Path) -> Result<Fetched, StartError> 
         let digest = verify::digest_of(&path).map_err(unreadable).map_err(|error| naming(file, error))?;
         verify::compare(&digest, Some(file.sha256.as_str())).map_err(|error| naming(file, error))?;
     }
-    Ok(Fetched { path: folder.join(first.path.as_str()), digest: files.digest(), files, scratch: Vec::new() })
+    let (path, digest) = (folder.join(first.path.as_str()), files.digest());
+    Ok(Fetched { path, digest, files, scratch: Vec::new(), held: Vec::new() })
 }
 
 /// A model may name other files only if the manifest does too: any other would be read unverified.

@@ -52,7 +52,8 @@ pub async fn obtain(model: &Model, variant: &ModelVariant, options: &ModelOption
     }
     let others = gather(Wanted { files: rest, ..whole }, mounted, options).await?;
     let scratch = own.scratch.into_iter().chain(others.scratch).collect();
-    Ok(Fetched { path: own.path, digest: own.digest, files: others.files, scratch })
+    let held = own.held.into_iter().chain(others.held).collect();
+    Ok(Fetched { path: own.path, digest: own.digest, files: others.files, scratch, held })
 }
 
 #[cfg(test)]
