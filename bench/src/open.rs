@@ -105,7 +105,7 @@ async fn pace(open: Arc<Open>, clients: Vec<reqwest::Client>, begun: Instant, se
             let sent = Instant::now();
             let status = status(&client, &open, body).await.unwrap_or(0);
             let (at, took) = ((sent - begun).as_secs_f64(), sent.elapsed().as_secs_f64());
-            drop(sender.send(Sent { at, took, status }));
+            let _ = sender.send(Sent { at, took, status });
         });
     }
 }

@@ -60,7 +60,7 @@ fn a_namespace_with_a_claim_for_it_keeps_models_on_its_nodes() {
     let mut observed = observed(service(json!({})));
     observed.namespace_labels.insert("millrace.dev/node-cache".to_owned(), "models-of-a".to_owned());
     let objects = build(&plan(&observed, &settings()).unwrap(), &observed, &settings()).unwrap();
-    let pod = serde_json::to_value(&objects.deployments[0].spec.as_ref().unwrap().template).unwrap();
+    let pod = serde_json::to_value(&objects.deployments[0].spec.template).unwrap();
     restricted(&pod).unwrap();
     let volumes = pod["spec"]["volumes"].as_array().unwrap();
     let claim = json!({"name": "node-cache", "persistentVolumeClaim": {"claimName": "models-of-a"}});
