@@ -257,10 +257,12 @@ async fn open_https(source: &Source, keys: &Keys, guard: &Guard, from: u64) -> R
         }
         if let Some(range) = range { request.header(header::RANGE, format!("bytes={range}")) } else { request }
     };
-    let response = request((from > 0).then(|| format!("{from}-")))
-        .send()
-        .await
-        .map_err(|error| Broken::Maybe(text(&error.without_url())))?;
+    let sent = request((from > 0).then(|| format!("{from}-"))).send().await;
+    let response = sent.map_err(|error| {
+        // A store that sends elsewhere does so again.
+        let broken = if error.is_redirect() { Broken::Surely } else { Broken::Maybe };
+        broken(text(&error.without_url()))
+    })?;
     let status = response.status();
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Broken::Maybe(format!("it answers {status}")));
