@@ -94,7 +94,7 @@ fn length(arguments: &[String]) -> Result<f64> {
 fn title(schedule: &Path) -> Result<String> {
     let text = std::fs::read_to_string(schedule)?;
     let header = text.lines().next().and_then(|line| line.split_once(','));
-    Ok(header.map(|(_, name)| name.to_owned()).context("a schedule has a header")?)
+    header.map(|(_, name)| name.to_owned()).context("a schedule has a header")
 }
 
 fn machine() -> String {
