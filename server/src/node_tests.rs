@@ -50,16 +50,15 @@ fn files() -> (tempfile::TempDir, Files) {
 }
 
 #[rstest]
-#[case::texts_of_two_steps("reads", &["input_ids", "attention_mask"], &[-1, -1], &[8, 16, 64], 16, &[1, 4])]
-#[case::images_of_any_size("looks", &["x"], &[-1, 3, -1, -1], &[], 3, &[1])]
-#[case::one_row_at_a_time("looks", &["x"], &[1, 3, -1, -1], &[], 1, &[1])]
+#[case::texts_of_two_steps("reads", &["input_ids", "attention_mask"], &[-1, -1], &[8, 16, 64], (16, vec![1, 4]))]
+#[case::images_of_any_size("looks", &["x"], &[-1, 3, -1, -1], &[], (3, vec![1]))]
+#[case::one_row_at_a_time("looks", &["x"], &[1, 3, -1, -1], &[], (1, vec![1]))]
 fn each_model_of_a_graph_has_shapes_of_its_own(
     #[case] name: &str,
     #[case] inputs: &[&str],
     #[case] shape: &[i64],
     #[case] lengths: &[usize],
-    #[case] max_rows: usize,
-    #[case] buckets: &[usize],
+    #[case] (max_rows, buckets): (usize, Vec<usize>),
 ) {
     let manifest = Manifest::from_yaml(GRAPH).unwrap();
     let (_folder, files) = files();
@@ -72,7 +71,7 @@ fn each_model_of_a_graph_has_shapes_of_its_own(
     assert_eq!(asked.buckets(max_rows), buckets);
     if max_rows > 1 {
         let order = asked.order(8, None);
-        assert_eq!((order.buckets.as_slice(), order.max_rows), (buckets, max_rows));
+        assert_eq!((order.buckets.as_slice(), order.max_rows), (&*buckets, max_rows));
     }
 }
 
