@@ -209,7 +209,7 @@ fn pool(name: &str, plan: &Plan, applied: &Objects<Applied>, observed: &Observed
         .sum();
     let pods = || observed.pods.iter().filter(|pod| pod.pool == name && !pod.terminating);
     let known = observed.pools.iter().find(|pool| pool.name_any() == name);
-    let planned = plan.scaling.pools.iter().find(|pool| pool.name.0 == name);
+    let planned = plan.scaling.pools.iter().find(|pool| pool.name.as_str() == name);
     PoolReplicas {
         name: name.into(),
         accelerator: known.map_or_else(|| Token::from("unknown"), |pool| pool.spec.accelerator.clone()),

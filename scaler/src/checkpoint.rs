@@ -1,13 +1,14 @@
 //! What survives a change of leader, and how a successor takes it over.
 
 use crate::counter::Counter;
-use crate::learn::Times;
-use crate::{Accelerator, History, Memory, ProfileKey, Reporter, Revision, ServiceId, State};
+use crate::known::Known;
+use crate::{Accelerator, Experience, History, Memory, ProfileKey, Reporter, Revision, ServiceId, State};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Services that a successor was told of are kept so long without a plan: the controller plans them one by one.
 const GRACE: f64 = 300.0;
+/// Seconds between two checkpoints of a service of which there is news.
+const PERIOD: f64 = 60.0;
 
 /// What survives a change of leader.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,11 @@ pub struct Remembered {
     pub service: ServiceId,
     /// What earlier decisions left.
     pub memory: Memory,
+    /// What replays have taught.
+    pub experience: Experience,
+    /// Recent forecasts that still hold, the highest first, with their times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crest: Vec<(f64, f64)>,
     /// Its arrivals; absent: none in a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
@@ -36,9 +42,9 @@ pub struct Remembered {
     /// The last arrival that any gateway told of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_arrival: Option<f64>,
-    /// Answers of the last half minute by latency bucket.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub answers: Vec<u64>,
+    /// Share of the answers of the last half minute that were late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<f64>,
     /// Measured service times.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub times: Vec<Learned>,
@@ -72,50 +78,61 @@ impl State {
     /// What a successor should know of the services for which `keep` holds.
     #[must_use]
     pub fn checkpoint(&self, now: f64, keep: impl Fn(&ServiceId) -> bool) -> Checkpoint {
-        let mut services: BTreeMap<&ServiceId, Remembered> = BTreeMap::new();
-        for (service, memory) in self.memories.iter().filter(|(service, _)| keep(service)) {
-            services.entry(service).or_default().memory = memory.clone();
-        }
-        for (service, traffic) in self.traffic.iter().filter(|(service, _)| keep(service)) {
-            let remembered = services.entry(service).or_default();
-            remembered.last_arrival = traffic.last_arrival.filter(|at| at.is_finite());
+        let kept = self.services.iter().filter(|(service, _)| keep(service));
+        Checkpoint { at: now, services: kept.map(|(service, known)| self.remember(now, service, known)).collect() }
+    }
+
+    fn remember(&self, now: f64, service: &ServiceId, known: &Known) -> Remembered {
+        let learned = known.learners.iter().map(|(key, learner)| Learned {
+            revision: key.revision.clone(),
+            accelerator: key.accelerator.clone(),
+            sizes: learner.sizes.iter().map(|(rows, times)| times.written(*rows)).collect(),
+        });
+        let seen =
+            self.gateways.iter().filter_map(|(name, gateway)| Some((name.clone(), known.seen(gateway)?.arrivals)));
+        let mut remembered = Remembered {
+            service: service.clone(),
+            memory: known.memory.clone(),
+            experience: known.experience.clone(),
+            crest: known.crest.clone(),
+            counters: seen.collect(),
+            last_arrival: known.traffic.last_arrival.filter(|at| at.is_finite()),
+            times: learned.collect(),
+            ..Remembered::default()
+        };
+        remembered.history = known.traffic.history.clone().filter(|history| !history.is_silent());
+        if remembered.history.is_some() {
+            remembered.late = known.traffic.recent(now);
+        } else {
             // Of who slept all day nothing changes, so that nothing has to be written again.
-            let Some(history) = traffic.history.as_ref().filter(|history| !history.is_silent()) else { continue };
-            remembered.history = Some(history.clone());
-            remembered.answers = traffic.recent(now);
-            let seen = self.gateways.iter().filter_map(|(name, gateway)| Some((name, gateway.services.get(service)?)));
-            remembered.counters = seen.map(|(name, seen)| (name.clone(), seen.arrivals)).collect();
+            remembered.counters.iter_mut().for_each(|(_, counter)| *counter = counter.asleep());
         }
-        for (key, learner) in self.learners.iter().filter(|(key, _)| keep(&key.service)) {
-            let sizes = learner.sizes.iter().map(|(rows, times)| times.written(*rows)).collect();
-            let (revision, accelerator) = (key.revision.clone(), key.accelerator.clone());
-            services.entry(&key.service).or_default().times.push(Learned { revision, accelerator, sizes });
-        }
-        let named =
-            services.into_iter().map(|(service, remembered)| Remembered { service: service.clone(), ..remembered });
-        Checkpoint { at: now, services: named.collect() }
+        remembered
     }
 
     /// Takes over what a predecessor knew. Moments from its future, by our clock, are now.
     pub fn restore(&mut self, now: f64, checkpoint: Checkpoint) {
         for remembered in checkpoint.services {
-            let Remembered { service, memory, history, counters, last_arrival, answers, times } = remembered;
+            let Remembered { service, memory, experience, crest, history, counters, last_arrival, late, times } =
+                remembered;
+            // What slept at the last write has been called since then, or not at all.
+            let from = if history.is_some() { f64::MIN } else { now - PERIOD };
+            let places: Vec<usize> = counters.iter().map(|(gateway, _)| self.gateway(gateway).place).collect();
+            let known = self.known(&service);
             for Learned { revision, accelerator, sizes } in times {
-                let key = ProfileKey { service: service.clone(), revision, accelerator };
-                let learner = self.learners.entry(key).or_default();
-                learner.sizes = sizes.iter().filter_map(|size| Some((size.rows, Times::read(size)?))).collect();
-                (learner.at, learner.restored) = (checkpoint.at.min(now), Some(now));
+                known.learner(ProfileKey { revision, accelerator }).restore(now, checkpoint.at.min(now), &sizes);
             }
-            for (gateway, counter) in counters {
-                let known = self.gateways.entry(gateway).or_default();
-                known.services.entry(service.clone()).or_default().arrivals = counter.not_after(now);
+            for (place, (_, counter)) in places.into_iter().zip(counters) {
+                known.seen_at(place).arrivals = counter.not_after(now).not_before(from);
             }
-            let traffic = self.traffic.entry(service.clone()).or_default();
-            traffic.history = history.filter(|history| history.until <= now + 60.0);
-            traffic.last_arrival = last_arrival.filter(|at| at.is_finite()).map(|at| at.min(now));
-            traffic.inherit(now, answers);
-            self.memories.insert(service.clone(), memory.not_after(now));
-            self.graced.insert(service, now + GRACE);
+            known.traffic.history = history.filter(|history| history.until <= now + 60.0);
+            known.traffic.last_arrival = last_arrival.filter(|at| at.is_finite()).map(|at| at.min(now));
+            known.traffic.inherit(now, late);
+            known.memory = memory.not_after(now);
+            known.crest = crest.into_iter().map(|(at, value)| (at.min(now), value)).collect();
+            known.experience = experience;
+            known.experience.at = known.experience.at.min(now);
+            known.graced = Some(now + GRACE);
         }
     }
 }

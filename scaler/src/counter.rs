@@ -51,6 +51,31 @@ impl Counter {
         }
     }
 
+    /// How a reading in the life that began at `life` would follow on the last one.
+    pub(crate) fn follows(&self, now: f64, life: f64) -> Life {
+        match self.last {
+            Some(last) if last.life == life => Life::GoesOn,
+            None if !(0.0..YOUNG).contains(&(now - life)) => Life::Unknown,
+            _ => Life::Anew,
+        }
+    }
+
+    /// The same counter of a service that slept: when it was read last is no news, and isn't kept.
+    pub(crate) fn asleep(mut self) -> Self {
+        if let Some(last) = &mut self.last {
+            last.at = 0.0;
+        }
+        self
+    }
+
+    /// The same counter, read no longer ago than at `from`.
+    pub(crate) fn not_before(mut self, from: f64) -> Self {
+        if let Some(last) = &mut self.last {
+            last.at = last.at.max(from);
+        }
+        self
+    }
+
     /// The same counter on the clock of a successor: a reading from its future would be waited for.
     pub(crate) fn not_after(mut self, now: f64) -> Self {
         if let Some(last) = &mut self.last {
@@ -60,27 +85,15 @@ impl Counter {
     }
 }
 
-/// A reporter's histogram: a counter for each bucket, of one life.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Buckets {
-    life: Option<f64>,
-    values: Vec<u64>,
-}
-
-impl Buckets {
-    /// Reads `values`, and gives what is new in each bucket.
-    pub(crate) fn advance(&mut self, now: f64, life: f64, values: &[u64]) -> Vec<u64> {
-        let before = std::mem::replace(&mut self.values, values.to_vec());
-        let known = self.life.replace(life);
-        let goes_on = known == Some(life)
-            && before.len() == values.len()
-            && before.iter().zip(values).all(|(before, value)| value >= before);
-        if goes_on {
-            return values.iter().zip(&before).map(|(value, before)| value - before).collect();
-        }
-        let anew = known.is_some() || (now - life >= 0.0 && now - life < YOUNG);
-        if anew { values.to_vec() } else { vec![0; values.len()] }
-    }
+/// How a reading follows on the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// In the same life.
+    GoesOn,
+    /// In a life that is new, or young: all was counted since.
+    Anew,
+    /// For the first time, in an old life: nobody knows when it was counted.
+    Unknown,
 }
 
 #[cfg(test)]
@@ -111,15 +124,6 @@ mod tests {
         counter.advance(1_000.0, 0.0, 50);
         let mut counter = counter.not_after(990.0);
         assert_eq!(counter.advance(991.0, 0.0, 60), Some(Increase { amount: 10, from: 990.0, to: 991.0 }));
-    }
-
-    #[test]
-    fn buckets_rise_and_begin_anew() {
-        let mut buckets = Buckets::default();
-        assert_eq!(buckets.advance(100.0, 0.0, &[5, 1]), [0, 0], "an old life: a baseline");
-        assert_eq!(buckets.advance(101.0, 0.0, &[7, 1]), [2, 0]);
-        assert_eq!(buckets.advance(102.0, 101.5, &[1, 0]), [1, 0]);
-        assert_eq!(buckets.advance(103.0, 101.5, &[1, 0, 4]), [1, 0, 4], "another set of buckets");
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 use crate::draft::Draft;
 use crate::room::Room;
 use crate::{Fleet, ServiceId, Slot, lower, raise, reason};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What to do with one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub enum Outcome {
     To {
         /// Replicas.
         #[serde(with = "crate::figure::pairs")]
-        replicas: BTreeMap<Slot, u32>,
+        replicas: LiteMap<Slot, u32>,
         /// Why.
         reason: String,
     },
@@ -90,17 +90,28 @@ pub enum Cause {
 #[must_use]
 pub fn decide(now: f64, fleet: &Fleet) -> Vec<Decision> {
     let mut room = Room::of(fleet);
-    let mut drafts: Vec<Draft<'_>> = fleet.services.iter().map(|service| Draft::open(now, service)).collect();
-    drafts.iter_mut().for_each(lower::settle);
-    for draft in &mut drafts {
-        raise::spill(draft, &mut room);
-        raise::prove(draft, &mut room);
+    let mut decided: Vec<Option<Decision>> = Vec::with_capacity(fleet.services.len());
+    let mut wanting: Vec<(usize, Draft<'_>)> = Vec::new();
+    for service in &fleet.services {
+        let mut draft = Draft::open(now, service);
+        lower::settle(&mut draft);
+        raise::spill(&mut draft, &mut room);
+        raise::prove(&mut draft, &mut room);
+        // Of a large fleet few want more: the others are done.
+        if raise::wants(&draft) {
+            wanting.push((decided.len(), draft));
+            decided.push(None);
+        } else {
+            decided.push(Some(finish(draft)));
+        }
     }
     // A round gives each at most one, so that none takes all that is left; who waits at zero comes first.
-    let mut turns: Vec<usize> = (0..drafts.len()).collect();
-    turns.sort_by_key(|index| drafts[*index].total() > 0);
-    while turns.iter().filter(|index| raise::one(&mut drafts[**index], &mut room)).count() > 0 {}
-    drafts.into_iter().map(finish).collect()
+    wanting.sort_by_key(|(_, draft)| draft.total() > 0);
+    while wanting.iter_mut().filter_map(|(_, draft)| raise::one(draft, &mut room).then_some(())).count() > 0 {}
+    for (index, draft) in wanting {
+        decided[index] = Some(finish(draft));
+    }
+    decided.into_iter().flatten().collect()
 }
 
 fn finish(draft: Draft<'_>) -> Decision {

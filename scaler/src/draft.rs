@@ -4,7 +4,7 @@ use crate::decide::Cause;
 use crate::forecast::{Ability, Need, need};
 use crate::memory::REFUSED_AFTER;
 use crate::{PoolName, Profile, Revision, Service, Slot};
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// Seconds beyond the usual start after which a replica that isn't ready counts as failed.
 const OVERDUE: f64 = 60.0;
@@ -32,7 +32,7 @@ pub struct Draft<'a> {
     /// Seconds for which a rise or fall is held.
     pub hold: f64,
     /// Replicas asked for.
-    pub targets: BTreeMap<Slot, u32>,
+    pub targets: LiteMap<Slot, u32>,
     /// Why, in the order of weight.
     pub causes: Vec<(Cause, String)>,
     /// Why nothing more is done: no place for a replica, a ceiling, a pause.
@@ -41,7 +41,8 @@ pub struct Draft<'a> {
     pub done: bool,
     /// Replicas that the serving revision takes over from the one before.
     pub carry: u64,
-    speeds: BTreeMap<&'a PoolName, Speed>,
+    /// Of each pool of the plan, in its order.
+    speeds: Vec<Speed>,
 }
 
 impl<'a> Draft<'a> {
@@ -53,7 +54,7 @@ impl<'a> Draft<'a> {
             let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed));
             let profile = profile.sound_or_prior(pool.relative_speed);
             let rate = profile.sustainable(plan.objective, plan.max_batch);
-            (&pool.name, Speed { rate, lone: profile.time(1.0), meets: profile.meets(plan.objective) })
+            Speed { rate, lone: profile.time(1.0), meets: profile.meets(plan.objective) }
         });
         let mut draft = Self {
             service,
@@ -95,12 +96,13 @@ impl<'a> Draft<'a> {
 
     /// Whether the plan has `pool`.
     pub fn allows(&self, pool: &PoolName) -> bool {
-        self.speeds.contains_key(pool)
+        self.service.plan.pool(pool).is_some()
     }
 
     /// What one replica on `pool` does.
     pub fn speed(&self, pool: &PoolName) -> Speed {
-        self.speeds.get(pool).copied().unwrap_or(Speed { rate: 1e-9, lone: f64::MAX, meets: false })
+        let place = self.service.plan.pools.iter().position(|known| known.name == *pool);
+        place.map(|place| self.speeds[place]).unwrap_or(Speed { rate: 1e-9, lone: f64::MAX, meets: false })
     }
 
     /// Replicas in `slot` that the scheduler has refused for too long, while they are still asked for.
@@ -133,6 +135,11 @@ impl<'a> Draft<'a> {
         if replicas > 0.0 { self.capacity() * (1.0 - spare / replicas).max(0.0) } else { 0.0 }
     }
 
+    /// Requests per second that are wanted beyond what replicas sustain; 0: none, or nobody knows.
+    pub fn deficit(&self) -> f64 {
+        self.need.map_or(0.0, |need| (need.rate - self.spared_capacity()).max(0.0))
+    }
+
     /// Whether replicas are asked for on a pool that the plan no longer has.
     pub fn forbidden(&self) -> bool {
         self.targets.iter().any(|(slot, target)| *target > 0 && !self.allows(&slot.pool))
@@ -145,7 +152,11 @@ impl<'a> Draft<'a> {
     }
 
     fn overdue(&self, slot: &Slot) -> u32 {
-        let usual = self.service.memory.start_seconds(&slot.pool);
+        // Where none has been seen to start yet, the node that a replica waits for counts as well.
+        let memory = &self.service.memory;
+        let delay = self.service.plan.pool(&slot.pool).map_or(0.0, |pool| pool.provisioning_delay.max(0.0));
+        let seen = memory.starts.get(&slot.pool).is_some_and(|starts| !starts.is_empty());
+        let usual = memory.start_seconds(&slot.pool) + if seen { 0.0 } else { delay };
         let late = |made: &&f64| self.now - **made > usual + OVERDUE;
         self.service.replicas.get(slot).map_or(0, |count| count.starting.iter().filter(late).count() as u32)
     }
@@ -157,7 +168,7 @@ impl<'a> Draft<'a> {
             let replicas = f64::from(count.ready);
             (rate + replicas * self.speed(&slot.pool).rate, ready + replicas)
         });
-        let lone = self.speeds.values().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
+        let lone = self.speeds.iter().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
         let profile = Profile { fixed: lone, per_row: 0.0, measured: false };
         Ability {

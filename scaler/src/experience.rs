@@ -52,13 +52,20 @@ pub struct Experience {
     all: f64,
     /// Of each expert and multiplier.
     #[serde(serialize_with = "write_runs", deserialize_with = "read_runs")]
-    runs: Vec<Run>,
+    runs: Vec<Sum>,
     /// Whom to follow; none before the first rehearsal.
     pub policy: Option<Policy>,
     /// Factor on the share of late requests that a replay may have: follows the measured burn of the objective.
     pub tolerance: f64,
     /// Answers between two rehearsals, of late.
     usual: f64,
+}
+
+/// Sums of runs, as exact as a checkpoint keeps them: a successor goes on from the very figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Sum {
+    cost: f32,
+    late: f32,
 }
 
 impl Default for Experience {
@@ -79,14 +86,15 @@ impl Experience {
     /// Forgets all runs, not whom to follow.
     pub(crate) fn begin(&mut self, lead: f64, rate: f64, experts: usize) {
         (self.at, self.lead, self.rate, self.ideal, self.all) = (0.0, lead, rate, 0.0, 0.0);
-        self.runs = vec![Run::default(); experts * MULTIPLIERS.len()];
+        self.runs = vec![Sum::default(); experts * MULTIPLIERS.len()];
     }
 
     /// Lets what is older fade.
     pub(crate) fn fade(&mut self, elapsed: f64) {
         let factor = 0.5f64.powf(elapsed.max(0.0) / HALF_LIFE);
         (self.ideal, self.all) = (self.ideal * factor, self.all * factor);
-        self.runs.iter_mut().for_each(|run| (run.cost, run.late) = (run.cost * factor, run.late * factor));
+        let factor = factor as f32;
+        self.runs.iter_mut().for_each(|sum| (sum.cost, sum.late) = (sum.cost * factor, sum.late * factor));
     }
 
     /// Adds what just enough would have cost, and the requests.
@@ -97,7 +105,7 @@ impl Experience {
     /// Adds a run of expert `expert` with multiplier `multiplier`.
     pub(crate) fn add(&mut self, expert: usize, multiplier: usize, run: Run) {
         if let Some(sum) = self.runs.get_mut(expert * MULTIPLIERS.len() + multiplier) {
-            (sum.cost, sum.late) = (sum.cost + run.cost, sum.late + run.late);
+            (sum.cost, sum.late) = (sum.cost + run.cost as f32, sum.late + run.late as f32);
         }
     }
 
@@ -117,7 +125,7 @@ impl Experience {
         if self.ideal <= 0.0 || self.all <= 0.0 {
             return;
         }
-        let scores: Vec<f64> = self.runs.iter().map(|run| self.score(run, objective)).collect();
+        let scores: Vec<f64> = self.runs.iter().map(|sum| self.score(sum, objective)).collect();
         let best = (0..scores.len()).min_by(|a, b| scores[*a].total_cmp(&scores[*b]));
         let Some(best) = best else { return };
         let policy = |index: usize| Policy {
@@ -131,10 +139,10 @@ impl Experience {
     }
 
     /// Cost in units of the least possible, and a soft penalty for what is late beyond the tolerance.
-    fn score(&self, run: &Run, objective: Option<Objective>) -> f64 {
+    fn score(&self, sum: &Sum, objective: Option<Objective>) -> f64 {
         let tolerated = tail(objective) * self.tolerance;
-        let excess = (run.late / self.all - tolerated).max(0.0) / tolerated;
-        run.cost / self.ideal + PENALTY * excess.ln_1p()
+        let excess = (f64::from(sum.late) / self.all - tolerated).max(0.0) / tolerated;
+        f64::from(sum.cost) / self.ideal + PENALTY * excess.ln_1p()
     }
 }
 
@@ -144,18 +152,18 @@ fn tail(objective: Option<Objective>) -> f64 {
     if share.is_finite() { share.clamp(LEAST_TAIL, 0.5) } else { USUAL_TAIL }
 }
 
-fn write_runs<S: Serializer>(runs: &[Run], serializer: S) -> Result<S::Ok, S::Error> {
-    let figures = runs.iter().flat_map(|run| [run.cost as f32, run.late as f32]);
+fn write_runs<S: Serializer>(runs: &[Sum], serializer: S) -> Result<S::Ok, S::Error> {
+    let figures = runs.iter().flat_map(|sum| [sum.cost, sum.late]);
     serializer.serialize_str(&BASE64.encode(figures.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()))
 }
 
-fn read_runs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Run>, D::Error> {
+fn read_runs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Sum>, D::Error> {
     let bytes = BASE64.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
     let pairs = bytes.as_chunks::<8>().0.iter();
-    let figure = |bytes: [u8; 4]| f64::from(f32::from_le_bytes(bytes));
-    let run =
-        |[a, b, c, d, e, f, g, h]: &[u8; 8]| Run { cost: figure([*a, *b, *c, *d]), late: figure([*e, *f, *g, *h]) };
-    let runs: Vec<Run> = pairs.map(run).collect();
-    let sound = runs.iter().all(|run| run.cost.is_finite() && run.late.is_finite());
+    let figure = f32::from_le_bytes;
+    let sum =
+        |[a, b, c, d, e, f, g, h]: &[u8; 8]| Sum { cost: figure([*a, *b, *c, *d]), late: figure([*e, *f, *g, *h]) };
+    let runs: Vec<Sum> = pairs.map(sum).collect();
+    let sound = runs.iter().all(|sum| sum.cost.is_finite() && sum.late.is_finite());
     sound.then_some(runs).ok_or_else(|| D::Error::custom("runs that are no numbers"))
 }

@@ -83,16 +83,16 @@ pub(crate) mod list {
 /// A map whose keys are no strings, as a list of pairs.
 pub(crate) mod pairs {
     use super::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::BTreeMap;
+    use litemap::LiteMap;
 
     pub(crate) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
-        map: &BTreeMap<K, V>,
+        map: &LiteMap<K, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(map)
     }
 
-    pub(crate) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    pub(crate) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<LiteMap<K, V>, D::Error>
     where
         K: Deserialize<'de> + Ord,
         V: Deserialize<'de>,

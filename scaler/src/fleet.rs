@@ -1,6 +1,7 @@
 //! The fleet at one moment: everything that a decision rests on.
 
 use crate::{Accelerator, Memory, PoolName, Profile, ServiceId, ServicePlan, Signals, Slot, TenantName};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,11 +25,11 @@ pub struct Service {
     pub plan: ServicePlan,
     /// What it has. A slot of an allowed pool that is missing here can't be written yet.
     #[serde(with = "crate::figure::pairs")]
-    pub replicas: BTreeMap<Slot, Count>,
+    pub replicas: LiteMap<Slot, Count>,
     /// What is known of its traffic; `None`: nothing.
     pub signals: Option<Signals>,
     /// Service times of the serving revision by pool; a pool without one gets a prior.
-    pub profiles: BTreeMap<PoolName, Profile>,
+    pub profiles: LiteMap<PoolName, Profile>,
     /// What earlier decisions left.
     pub memory: Memory,
 }

@@ -1,20 +1,21 @@
 //! Learns profiles from what servers report of their batches.
 
-use crate::{Accelerator, LearnedSize, Profile, Revision, ServiceId};
+use crate::{Accelerator, LearnedSize, Profile, Revision};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Samples kept for each batch size: about an hour's change of mind at one a scrape is far less than a restart.
 const SAMPLES: usize = 24;
+/// Seconds between two fits, once a batch size has had more than a few runs.
+const FIT_PERIOD: f64 = 10.0;
+const FEW: u64 = 200;
 /// Batch sizes kept for each profile.
 const SIZES: usize = 24;
 
-/// What a profile is of.
+/// What a profile of a service is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProfileKey {
-    /// The service.
-    pub service: ServiceId,
-    /// Its revision: another model, pipeline or engine.
+    /// The revision: another model, pipeline or engine.
     pub revision: Revision,
     /// The kind of accelerator.
     pub accelerator: Accelerator,
@@ -23,17 +24,23 @@ pub struct ProfileKey {
 /// Mean engine times by batch size, of the last scrapes; bounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Learner {
-    pub(crate) sizes: BTreeMap<u64, Times>,
+    pub(crate) sizes: LiteMap<u64, Times>,
     /// When it last learned.
     pub at: f64,
     /// When it took over what a predecessor had learned.
     pub(crate) restored: Option<f64>,
+    /// The profile, and when it was fitted.
+    profile: Option<Profile>,
+    fitted: f64,
+    due: bool,
 }
 
+/// The last mean times of one batch size, in seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Times {
-    means: Vec<f64>,
-    next: usize,
+    means: [f32; SAMPLES],
+    known: u8,
+    next: u8,
     runs: u64,
 }
 
@@ -50,20 +57,38 @@ impl Learner {
             rarest.map(|size| self.sizes.remove(&size));
         }
         let times = self.sizes.entry(size).or_default();
-        if times.means.len() < SAMPLES {
-            times.means.push(mean);
-        } else {
-            times.means[times.next] = mean;
-            times.next = (times.next + 1) % SAMPLES;
-        }
+        times.means[usize::from(times.next)] = mean as f32;
+        times.next = (times.next + 1) % SAMPLES as u8;
+        times.known = (times.known + 1).min(SAMPLES as u8);
         times.runs = times.runs.saturating_add(runs);
         self.at = now;
+        // What was measured for long isn't moved by one more run.
+        self.due |= times.runs < FEW || !(0.0..FIT_PERIOD).contains(&(now - self.fitted));
+    }
+
+    /// Fits the profile again, if what was noted is worth it.
+    pub fn settle(&mut self, now: f64) {
+        if std::mem::take(&mut self.due) {
+            (self.profile, self.fitted) = (self.fit(), now);
+        }
+    }
+
+    /// The profile as it was last fitted; `None`: nothing is measured.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        self.profile
+    }
+
+    /// Takes over what a predecessor had measured.
+    pub(crate) fn restore(&mut self, now: f64, at: f64, sizes: &[LearnedSize]) {
+        self.sizes = sizes.iter().filter_map(|size| Some((size.rows, Times::read(size)?))).collect();
+        (self.at, self.restored) = (at, Some(now));
+        (self.profile, self.fitted) = (self.fit(), now);
     }
 
     /// The fitted profile: medians by size, then the weighted median of slopes between them (Theil and Sen), which a
     /// few slow batches don't move.
-    #[must_use]
-    pub fn profile(&self) -> Option<Profile> {
+    fn fit(&self) -> Option<Profile> {
         let points: Vec<Point> = self.sizes.iter().map(|(size, times)| times.point(*size)).collect();
         let (first, rest) = points.split_first()?;
         if rest.is_empty() {
@@ -99,18 +124,19 @@ impl Times {
     /// For a checkpoint.
     pub(crate) fn written(&self, rows: u64) -> LearnedSize {
         let seconds = self.point(rows).time;
-        LearnedSize { rows, seconds, samples: self.means.len() as u32, runs: self.runs }
+        LearnedSize { rows, seconds, samples: u32::from(self.known), runs: self.runs }
     }
 
     /// From a checkpoint: as many samples as there were, all at their median.
     pub(crate) fn read(size: &LearnedSize) -> Option<Self> {
         let sound = size.rows > 0 && size.samples > 0 && size.seconds.is_finite() && size.seconds > 0.0;
-        let means = vec![size.seconds; (size.samples as usize).min(SAMPLES)];
-        sound.then_some(Self { means, next: 0, runs: size.runs })
+        let known = (size.samples as usize).min(SAMPLES) as u8;
+        let next = known % SAMPLES as u8;
+        sound.then_some(Self { means: [size.seconds as f32; SAMPLES], known, next, runs: size.runs })
     }
 
     fn point(&self, size: u64) -> Point {
-        let time = median(self.means.iter().map(|mean| (*mean, 1.0)).collect());
+        let time = median(self.means[..usize::from(self.known)].iter().map(|mean| (f64::from(*mean), 1.0)).collect());
         Point { rows: size as f64, time, weight: (self.runs as f64).sqrt() }
     }
 }
@@ -142,7 +168,7 @@ mod tests {
                 learner.note(round as f64, size, 10, 10.0 * slow * (0.010 + 0.001 * size as f64));
             }
         }
-        let profile = learner.profile().unwrap();
+        let profile = learner.fit().unwrap();
         assert!((profile.fixed - 0.010).abs() < 1e-6, "{profile:?}");
         assert!((profile.per_row - 0.001).abs() < 1e-6, "{profile:?}");
         assert!(profile.measured);
@@ -151,9 +177,9 @@ mod tests {
     #[test]
     fn one_size_keeps_the_proportion() {
         let mut learner = Learner::default();
-        assert_eq!(learner.profile(), None);
+        assert_eq!(learner.fit(), None);
         learner.note(1.0, 1, 4, 0.024);
-        let profile = learner.profile().unwrap();
+        let profile = learner.fit().unwrap();
         assert!((profile.time(1.0) - 0.006).abs() < 1e-9);
         assert!((profile.fixed / profile.per_row - 5.0).abs() < 1e-9);
     }
@@ -165,7 +191,7 @@ mod tests {
             learner.note(1.0, 1, 1, bad);
         }
         learner.note(1.0, 0, 1, 1.0);
-        assert_eq!(learner.profile(), None);
+        assert_eq!(learner.fit(), None);
         for size in 1..1_000 {
             learner.note(1.0, size, size, 1.0);
         }
@@ -178,6 +204,19 @@ mod tests {
         for round in 0..100 {
             learner.note(1.0, 1, 1, if round < 60 { 1.0 } else { 0.5 });
         }
-        assert!((learner.profile().unwrap().time(1.0) - 0.5).abs() < 1e-9);
+        assert!((learner.fit().unwrap().time(1.0) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn fits_at_once_while_it_is_young_and_now_and_then_later() {
+        let mut learner = Learner::default();
+        let mut fitted = |now: f64, runs: u64, each: f64| {
+            learner.note(now, 1, runs, each * runs as f64);
+            learner.settle(now);
+            learner.profile().unwrap().time(1.0)
+        };
+        assert!((fitted(100.0, 1, 0.5) - 0.5).abs() < 1e-6);
+        assert!((fitted(101.0, 500, 0.1) - 0.5).abs() < 1e-6, "no longer young, and just fitted");
+        assert!(fitted(110.0, 500, 0.1) < 0.11);
     }
 }

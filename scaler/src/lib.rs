@@ -15,6 +15,7 @@ mod figure;
 mod fleet;
 mod forecast;
 mod history;
+mod known;
 mod learn;
 mod look;
 mod lower;

@@ -118,7 +118,7 @@ fn to_zero(draft: &mut Draft<'_>) -> bool {
         return false;
     }
     if idle.is_finite() && idle >= plan.bounds.idle_after && plan.bounds.idle_after >= 0.0 {
-        draft.targets.values_mut().for_each(|target| *target = 0);
+        draft.targets.iter_mut().for_each(|(_, target)| *target = 0);
         draft.carry = 0;
         draft.because(Cause::Idle, format!("no request for {idle:.0} s at any gateway"));
         return true;

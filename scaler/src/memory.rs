@@ -1,8 +1,8 @@
 //! What a service's earlier decisions left: pace, refusals of pools, measured starts.
 
-use crate::{Count, Decision, Experience, Outcome, PoolName, ServicePlan, Slot};
+use crate::{Count, Decision, Outcome, PoolName, ServicePlan, Slot};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Seconds that a start is assumed to take before one has been seen.
 pub const START_PRIOR: f64 = 30.0;
@@ -39,31 +39,14 @@ pub struct Memory {
     /// Need in requests per second that the last fall rested on.
     pub need_at_fall: f64,
     /// Pools that refused.
-    pub refusals: BTreeMap<PoolName, Refusal>,
+    pub refusals: LiteMap<PoolName, Refusal>,
     /// Seconds of recent starts by pool.
-    pub starts: BTreeMap<PoolName, Vec<f64>>,
+    pub starts: LiteMap<PoolName, Vec<f64>>,
     /// Replicas that the last decision left asked for, over all slots; absent: there was none.
     pub asked: Option<u64>,
-    /// What replays have taught.
-    pub experience: Experience,
-    /// Recent forecasts that still hold, the highest first, with their times.
-    pub(crate) crest: Vec<(f64, f64)>,
 }
 
 impl Memory {
-    /// What a decision rests on: all but what replays have taught, which is in the forecast already.
-    pub(crate) fn without_experience(&self) -> Self {
-        Self {
-            raised_at: self.raised_at,
-            lowered_at: self.lowered_at,
-            need_at_fall: self.need_at_fall,
-            refusals: self.refusals.clone(),
-            starts: self.starts.clone(),
-            asked: self.asked,
-            ..Self::default()
-        }
-    }
-
     /// Seconds that a start on `pool` takes: nearly the longest of the recent ones.
     #[must_use]
     pub fn start_seconds(&self, pool: &PoolName) -> f64 {
@@ -75,7 +58,7 @@ impl Memory {
 
     /// Seconds for which a rise or fall is held: one start on the slowest pool in use, or on the first one.
     #[must_use]
-    pub fn hold_seconds(&self, plan: &ServicePlan, replicas: &BTreeMap<Slot, Count>) -> f64 {
+    pub fn hold_seconds(&self, plan: &ServicePlan, replicas: &LiteMap<Slot, Count>) -> f64 {
         let used = replicas.iter().filter(|(_, count)| count.desired > 0).map(|(slot, _)| &slot.pool);
         let slowest = used.map(|pool| self.start_seconds(pool)).fold(0.0, f64::max);
         let first = plan.pools.first().map_or(START_PRIOR, |pool| self.start_seconds(&pool.name));
@@ -95,7 +78,7 @@ impl Memory {
     }
 
     /// Notes pools whose pods the scheduler refuses, and forgets pools that the plan no longer has.
-    pub fn observe(&mut self, now: f64, plan: &ServicePlan, replicas: &BTreeMap<Slot, Count>) {
+    pub fn observe(&mut self, now: f64, plan: &ServicePlan, replicas: &LiteMap<Slot, Count>) {
         self.refusals.retain(|pool, _| plan.pool(pool).is_some());
         self.starts.retain(|pool, _| plan.pool(pool).is_some());
         for (slot, count) in replicas {
@@ -141,9 +124,7 @@ impl Memory {
     pub(crate) fn not_after(mut self, now: f64) -> Self {
         let clamp = |at: Option<f64>| at.filter(|at| at.is_finite()).map(|at| at.min(now));
         (self.raised_at, self.lowered_at) = (clamp(self.raised_at), clamp(self.lowered_at));
-        self.crest.iter_mut().for_each(|(at, _)| *at = at.min(now));
-        self.experience.at = self.experience.at.min(now);
-        for refusal in self.refusals.values_mut() {
+        for (_, refusal) in &mut self.refusals {
             let ahead = (refusal.at - now).max(0.0);
             (refusal.at, refusal.until) = (refusal.at - ahead, refusal.until - ahead);
         }
@@ -151,7 +132,7 @@ impl Memory {
     }
 
     /// Notes a decision that has been written.
-    pub fn record(&mut self, now: f64, before: &BTreeMap<Slot, Count>, decision: &Decision) {
+    pub fn record(&mut self, now: f64, before: &LiteMap<Slot, Count>, decision: &Decision) {
         let was: u64 = before.values().map(|count| u64::from(count.desired)).sum();
         self.asked = Some(was);
         let Outcome::To { replicas, .. } = &decision.outcome else { return };
@@ -172,14 +153,18 @@ mod tests {
     use crate::{PoolPlan, Revision};
 
     fn plan() -> ServicePlan {
-        ServicePlan { pools: vec![PoolPlan { name: "a".into(), ..PoolPlan::default() }], ..ServicePlan::default() }
+        ServicePlan {
+            pools: vec![PoolPlan { name: "a".into(), ..PoolPlan::default() }].into(),
+            ..ServicePlan::default()
+        }
     }
 
     #[test]
     fn refusal_needs_ten_seconds_and_doubles_when_it_comes_back() {
         let mut memory = Memory::default();
         let slot = Slot::new(&Revision::from("r"), &"a".into());
-        let replicas = BTreeMap::from([(slot, Count { desired: 1, unschedulable: vec![100.0], ..Count::default() })]);
+        let replicas =
+            LiteMap::from_iter([(slot, Count { desired: 1, unschedulable: vec![100.0], ..Count::default() })]);
         memory.observe(109.0, &plan(), &replicas);
         assert!(memory.refusals.is_empty());
         memory.observe(110.0, &plan(), &replicas);

@@ -1,72 +1,75 @@
 //! What load a service is to be ready for, and when it rehearses.
 
+use crate::experience::MULTIPLIERS;
+use crate::known::Known;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
-use crate::traffic::share_late;
-use crate::{Memory, Profile, Service, ServiceId, State};
+use crate::traffic::Answered;
+use crate::{Profile, Service, ServiceId, State};
 
 /// A service that has not rehearsed yet is ready for so many times the highest load of the last minutes.
 const NEW: f64 = 1.5;
 const RECENT: f64 = 600.0;
+const DAY: f64 = 86_400.0;
+/// The greatest factor that any policy puts on what it expects.
+const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
 /// Moments kept of a forecast that holds.
 const CREST: usize = 12;
 
-impl State {
+impl Known {
     /// What `service` is to be ready for, in requests per second; `None`: it was never called.
     pub(crate) fn foresee(&mut self, now: f64, service: &Service) -> Option<f64> {
-        let terms = terms(service);
-        let traffic = self.traffic.get(&service.id)?;
-        let history = traffic.history.as_ref()?;
-        let memory = self.memories.entry(service.id.clone()).or_default();
-        let forecast = match memory.experience.policy {
+        let terms = *self.terms.insert(terms(service));
+        let history = self.traffic.history.as_ref()?;
+        let forecast = match self.experience.policy {
             None => NEW * history.highest_between(now - RECENT, now).unwrap_or(0.0),
             Some(policy) => {
                 let expected = policy.multiplier * policy.expert.now(history, now, terms.lead);
-                crest(memory, now, expected, policy.expert.hold())
+                crest(&mut self.crest, now, expected, policy.expert.hold())
             }
         };
-        self.terms.insert(service.id.clone(), terms);
         forecast.is_finite().then_some(forecast)
     }
 
+    fn rehearsal(&self, service: &ServiceId) -> Option<Rehearsal> {
+        Some(Rehearsal {
+            service: service.clone(),
+            history: self.traffic.history.clone()?,
+            terms: self.terms?,
+            experience: self.experience.clone(),
+            late: self.traffic.since.share().map(|late| (late, self.traffic.since.all)),
+        })
+    }
+}
+
+impl State {
     /// At most `most` services whose rehearsal is due, those first that wait longest.
     #[must_use]
-    pub fn due(&self, now: f64, most: usize) -> Vec<Rehearsal> {
-        let mut due: Vec<(f64, &ServiceId)> = Vec::new();
-        for service in self.terms.keys() {
-            let Some(history) = self.traffic.get(service).and_then(|traffic| traffic.history.as_ref()) else {
+    pub fn due(&mut self, now: f64, most: usize) -> Vec<Rehearsal> {
+        let mut due: Vec<(f64, &ServiceId, &Known)> = Vec::new();
+        for (service, known) in &mut self.services {
+            let (Some(terms), Some(history)) = (known.terms, &known.traffic.history) else { continue };
+            if !is_due(now, history.age(now), known.experience.at.max(known.spared)) {
                 continue;
-            };
-            let at = self.memories.get(service).map_or(0.0, |memory| memory.experience.at);
-            if is_due(now, history.age(now), at) && !history.is_silent() {
-                due.push((at, service));
+            }
+            // Whatever may come of a day that its floor has borne with ease, nothing is to be learned from it.
+            let highest = history.highest_between(now - DAY, now).unwrap_or(0.0);
+            if highest * GREATEST <= terms.rate * terms.least {
+                known.spared = now;
+            } else {
+                due.push((known.experience.at, service, known));
             }
         }
         due.sort_by(|a, b| a.0.total_cmp(&b.0));
         due.truncate(most);
-        due.into_iter().filter_map(|(_, service)| self.rehearsal(service)).collect()
-    }
-
-    fn rehearsal(&self, service: &ServiceId) -> Option<Rehearsal> {
-        let traffic = self.traffic.get(service)?;
-        let terms = *self.terms.get(service)?;
-        let late = terms.objective.and_then(|objective| share_late(&traffic.since, &self.bounds, objective.target));
-        Some(Rehearsal {
-            service: service.clone(),
-            history: traffic.history.clone()?,
-            terms,
-            experience: self.memories.get(service)?.experience.clone(),
-            late: late.map(|late| (late, traffic.since.iter().sum::<u64>() as f64)),
-        })
+        due.into_iter().filter_map(|(_, service, known)| known.rehearsal(service)).collect()
     }
 
     /// Takes over what a rehearsal has taught.
     pub fn learn(&mut self, rehearsed: Rehearsed) {
         let Rehearsed { service, experience } = rehearsed;
-        if let Some(memory) = self.memories.get_mut(&service) {
-            memory.experience = experience;
-        }
-        if let Some(traffic) = self.traffic.get_mut(&service) {
-            traffic.since.clear();
+        if let Some(known) = self.services.get_mut(&service) {
+            known.experience = experience;
+            known.traffic.since = Answered::default();
         }
     }
 
@@ -79,22 +82,22 @@ impl State {
 }
 
 /// The highest of the forecasts of the last `hold` seconds, of which a few are kept.
-fn crest(memory: &mut Memory, now: f64, expected: f64, hold: f64) -> f64 {
+fn crest(crest: &mut Vec<(f64, f64)>, now: f64, expected: f64, hold: f64) -> f64 {
     if hold <= 0.0 || !expected.is_finite() {
-        memory.crest.clear();
+        crest.clear();
         return expected;
     }
-    memory.crest.retain(|(at, value)| now - at < hold && *at <= now && *value > expected);
+    crest.retain(|(at, value)| now - at < hold && *at <= now && *value > expected);
     // Of values close in time the first one, which is the higher, stands for all, a little longer.
-    let crowded = memory.crest.last().is_some_and(|(at, _)| now - at < hold / CREST as f64);
+    let crowded = crest.last().is_some_and(|(at, _)| now - at < hold / CREST as f64);
     if crowded {
-        if let Some((at, _)) = memory.crest.last_mut().filter(|(_, value)| *value <= expected * 1.001) {
+        if let Some((at, _)) = crest.last_mut().filter(|(_, value)| *value <= expected * 1.001) {
             *at = now;
         }
     } else {
-        memory.crest.push((now, expected));
+        crest.push((now, expected));
     }
-    memory.crest.first().map_or(expected, |(_, highest)| highest.max(expected))
+    crest.first().map_or(expected, |(_, highest)| highest.max(expected))
 }
 
 /// What replays of this service go by: the pool that most of its replicas are on, else the first one.
@@ -107,9 +110,13 @@ fn terms(service: &Service) -> Terms {
     let known = service.profiles.get(&pool.name).copied();
     let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed)).sound_or_prior(pool.relative_speed);
     let objective = profile.objective_or_default(plan.objective);
+    // What is asked for next may be on the slowest pool that was ever used; what is on the fast ones is there already.
+    let memory = &service.memory;
+    let seen = plan.pools.iter().filter(|pool| memory.starts.contains_key(&pool.name));
+    let slowest = seen.map(|pool| memory.start_seconds(&pool.name)).reduce(f64::max);
     let least = plan.bounds.min.max(plan.bounds.min_warm).max(1);
     Terms {
-        lead: service.memory.start_seconds(&pool.name),
+        lead: slowest.unwrap_or_else(|| memory.start_seconds(&pool.name)),
         rate: profile.sustainable(plan.objective, plan.max_batch),
         least: f64::from(least),
         objective: Some(objective),

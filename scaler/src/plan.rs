@@ -2,6 +2,7 @@
 
 use crate::{Accelerator, PoolName, Revision, TenantName};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One service: its revisions, bounds, and the pools that it may run on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,8 +22,8 @@ pub struct ServicePlan {
     pub max_batch: u32,
     /// How pools of one tier are ordered.
     pub strategy: Strategy,
-    /// The allowed pools, in the order of the spec where it states one.
-    pub pools: Vec<PoolPlan>,
+    /// The allowed pools, in the order of the spec where it states one; services that may use the same share the list.
+    pub pools: Arc<[PoolPlan]>,
 }
 
 impl ServicePlan {

@@ -76,46 +76,63 @@ impl Profile {
         let objective = self.objective_or_default(objective);
         let late = (1.0 - objective.percentile / 100.0).clamp(1e-4, 0.5);
         let batch = f64::from(max_batch.max(1));
-        let full = batch / self.time(batch);
-        let (mut low, mut high) = (0.0, full * CEILING_UTILISATION);
-        for _ in 0..48 {
-            let middle = (low + high) / 2.0;
-            if self.latency(middle, late, batch) <= objective.target {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        low.max(FLOOR_UTILISATION / self.time(1.0))
+        let most = batch / self.time(batch) * CEILING_UTILISATION;
+        let rate = self.one_by_one(objective.target, late).max(self.batched(objective.target, late, batch));
+        rate.min(most).max(FLOOR_UTILISATION / self.time(1.0))
     }
 
-    /// A bound on the latency that all but a share `late` of requests keep, at `rate`.
-    fn latency(&self, rate: f64, late: f64, max_batch: f64) -> f64 {
-        self.one_by_one(rate, late).min(self.batched(rate, late, max_batch))
-    }
-
-    /// Without batching: the tail of the wait of a queue with constant service time.
-    fn one_by_one(&self, rate: f64, late: f64) -> f64 {
+    /// The rate at which all but a share `late` of requests keep `target` without batching, by the tail of the wait of a
+    /// queue with constant service time: t + t / 2(1 - u) · ln(u / late) for utilisation u.
+    fn one_by_one(&self, target: f64, late: f64) -> f64 {
         let time = self.time(1.0);
-        let busy = rate * time;
-        if busy >= 1.0 {
-            return f64::INFINITY;
+        if target < time {
+            return 0.0;
         }
-        let wait = if busy > late { time / (2.0 * (1.0 - busy)) * (busy / late).ln() } else { 0.0 };
-        time + wait
+        // ln(u / late) = slack · (1 - u), whose left side bends down: Newton's method comes from the left and stays there.
+        let slack = 2.0 * (target - time) / time;
+        let root = newton(late, |busy| ((busy / late).ln() - slack * (1.0 - busy), 1.0 / busy + slack));
+        root.min(1.0) / time
     }
 
-    /// A batch is what came while the last one ran. Its mean solves b = rate · t(b); its spread is that of arrivals,
-    /// which rows that wait for rows amplify. A request waits for the rest of one batch and for its own.
-    fn batched(&self, rate: f64, late: f64, max_batch: f64) -> f64 {
-        let gain = rate * self.per_row;
-        if gain >= 1.0 {
-            return f64::INFINITY;
+    /// The same with batching. A batch is what came while the last one ran: its mean m solves m = rate · t(m); its
+    /// spread is that of arrivals, which rows that wait for rows amplify. A request waits for the rest of one batch and
+    /// for its own, so that all but a share `late` of batches must run within half the target.
+    fn batched(&self, target: f64, late: f64, max_batch: f64) -> f64 {
+        let room = target / 2.0 - self.fixed;
+        let large = if self.per_row > 0.0 { (room / self.per_row).min(max_batch) } else { max_batch };
+        if room < 0.0 || large < 1.0 {
+            return 0.0;
         }
-        let mean = rate * self.fixed / (1.0 - gain);
-        let large = (mean + normal_quantile(late) * (mean / (1.0 - gain * gain)).sqrt()).max(1.0);
-        if large > max_batch { f64::INFINITY } else { 2.0 * self.time(large) }
+        if self.fixed <= 0.0 {
+            return 1.0 / self.per_row;
+        }
+        // m + q·√(m / (1 - g²)) = large with g = rate · per_row, by the root s of m: it bends up, so from the right.
+        let (quantile, ratio) = (normal_quantile(late), self.per_row / self.fixed);
+        let root = newton(large.sqrt(), |s| {
+            let square = s * s;
+            let width = (1.0 + 2.0 * ratio * square).sqrt();
+            let spread = s * (1.0 + ratio * square) / width;
+            let slope = (1.0 + 3.0 * ratio * square) / width
+                - 2.0 * ratio * square * (1.0 + ratio * square) / (width * width * width);
+            (square + quantile * spread - large, 2.0 * s + quantile * slope)
+        });
+        let mean = root * root;
+        mean / self.time(mean)
     }
+}
+
+/// The root that Newton's method finds from `start`; `function` gives value and slope.
+fn newton(start: f64, function: impl Fn(f64) -> (f64, f64)) -> f64 {
+    let mut at = start;
+    for _ in 0..50 {
+        let (value, slope) = function(at);
+        let next = at - value / slope;
+        if !next.is_finite() || (next - at).abs() <= 1e-12 * at.abs() {
+            break;
+        }
+        at = next;
+    }
+    at
 }
 
 /// How many standard deviations above the mean a share `late` lies (Abramowitz and Stegun 26.2.23).
@@ -150,6 +167,18 @@ mod tests {
         assert!(batched > 2.0 * alone, "{batched} {alone}");
     }
 
+    /// What the rate was solved from, forwards: the latency that all but a share `late` keep.
+    fn latency(profile: &Profile, rate: f64, late: f64, max_batch: f64) -> f64 {
+        let (time, busy) = (profile.time(1.0), rate * profile.time(1.0));
+        let wait = if busy > late { time / (2.0 * (1.0 - busy)) * (busy / late).ln() } else { 0.0 };
+        let alone = if busy < 1.0 { time + wait } else { f64::INFINITY };
+        let gain = rate * profile.per_row;
+        let mean = rate * profile.fixed / (1.0 - gain);
+        let large = (mean + normal_quantile(late) * (mean / (1.0 - gain * gain)).sqrt()).max(1.0);
+        let batched = if gain < 1.0 && large <= max_batch { 2.0 * profile.time(large) } else { f64::INFINITY };
+        alone.min(batched)
+    }
+
     #[test]
     fn an_impossible_objective_is_soft() {
         let profile = Profile { fixed: 0.1, per_row: 0.0, measured: true };
@@ -175,6 +204,23 @@ mod tests {
             let loose = profile.sustainable(within(99.0, target * looser), batch);
             prop_assert!(tight <= loose * (1.0 + 1e-9), "{tight} {loose}");
             prop_assert!(tight.is_finite() && tight > 0.0);
+        }
+
+        #[test]
+        fn sustains_what_is_in_time_and_no_more(
+            fixed in 1e-4f64..1.0, per_row in 0.0f64..0.1, target in 1e-3f64..10.0, percentile in 90.0f64..99.99, batch in 1u32..256,
+        ) {
+            let profile = Profile { fixed, per_row, measured: true };
+            let (late, most) = (1.0 - percentile / 100.0, f64::from(batch));
+            let rate = profile.sustainable(within(percentile, target), batch);
+            let least = FLOOR_UTILISATION / profile.time(1.0);
+            let ceiling = CEILING_UTILISATION * most / profile.time(most);
+            if rate > least * (1.0 + 1e-9) {
+                prop_assert!(latency(&profile, rate * (1.0 - 1e-6), late, most) <= target, "{rate}");
+            }
+            if rate < ceiling * (1.0 - 1e-9) {
+                prop_assert!(latency(&profile, rate * (1.0 + 1e-6), late, most) > target, "{rate}");
+            }
         }
 
         #[test]

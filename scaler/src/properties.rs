@@ -5,6 +5,7 @@ use crate::{
     Capacity, Count, Fleet, History, Increase, Memory, Outcome, Pool, PoolName, Profile, Record, Service, Signals,
     Slot, Tenant, decide,
 };
+use litemap::LiteMap;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -68,8 +69,9 @@ prop_compose! {
         plan.bounds.pause = bounds.3 && revisions.2;
         plan.max_hourly_cost = cost;
         plan.max_batch = batch;
-        (plan.pools[0].hourly_cost, plan.pools[1].hourly_cost) = prices;
-        plan.pools[1].accelerators = each;
+        let pools = pools(&mut service);
+        (pools[0].hourly_cost, pools[1].hourly_cost) = prices;
+        pools[1].accelerators = each;
         service.profiles.insert(ONPREM.into(), Profile { fixed: profile.0 / 1e3, per_row: profile.1 / 1e3, measured: true });
         if revisions.0 {
             with_new_revision(&mut service, 0);
@@ -92,7 +94,7 @@ prop_compose! {
     ) -> Fleet {
         let mut fleet = fleet(services);
         for (index, service) in fleet.services.iter_mut().enumerate() {
-            service.id.name = format!("s{index}");
+            service.id.name = format!("s{index}").into();
         }
         for (name, capacity, others) in [(ONPREM, capacities.0, others.0), (CLOUD, capacities.1, others.1)] {
             let pool = fleet.pools.get_mut(&name.into()).unwrap();
@@ -109,7 +111,7 @@ fn each(service: &Service, pool: &PoolName) -> u64 {
 }
 
 /// What every service holds on each pool, with each slot's target in place of what is asked for.
-fn used(fleet: &Fleet, targets: &[BTreeMap<Slot, u32>]) -> BTreeMap<PoolName, u64> {
+fn used(fleet: &Fleet, targets: &[LiteMap<Slot, u32>]) -> BTreeMap<PoolName, u64> {
     let mut used: BTreeMap<PoolName, u64> =
         fleet.pools.iter().map(|(name, pool): (_, &Pool)| (name.clone(), pool.others)).collect();
     for (service, targets) in fleet.services.iter().zip(targets) {
@@ -125,7 +127,7 @@ fn price(service: &Service, pool: &PoolName) -> f64 {
     service.plan.pool(pool).map_or(0.0, crate::PoolPlan::replica_cost)
 }
 
-fn spent(services: &[Service], targets: &[BTreeMap<Slot, u32>]) -> f64 {
+fn spent(services: &[Service], targets: &[LiteMap<Slot, u32>]) -> f64 {
     let each = services.iter().zip(targets).flat_map(|(service, targets)| {
         service.replicas.iter().map(|(slot, count)| {
             Count { desired: targets[slot], ..count.clone() }.held() as f64 * price(service, &slot.pool)
@@ -134,7 +136,7 @@ fn spent(services: &[Service], targets: &[BTreeMap<Slot, u32>]) -> f64 {
     each.sum()
 }
 
-fn before(service: &Service) -> BTreeMap<Slot, u32> {
+fn before(service: &Service) -> LiteMap<Slot, u32> {
     service.replicas.iter().map(|(slot, count)| (slot.clone(), count.desired)).collect()
 }
 
@@ -203,11 +205,11 @@ proptest! {
     #[test]
     fn zero_only_with_proof_and_nothing_down_without_figures(mut service in any_service()) {
         service.plan.max_hourly_cost = None;
-        let serving = |replicas: &BTreeMap<Slot, u32>| replicas.iter().filter(|(slot, _)| slot.revision.0 == "r1").map(|(_, n)| *n).sum::<u32>();
+        let serving = |replicas: &LiteMap<Slot, u32>| replicas.iter().filter(|(slot, _)| slot.revision.as_str() == "r1").map(|(_, n)| *n).sum::<u32>();
         let blind = service.signals.as_ref().is_none_or(|signals| signals.sound().is_none() || !signals.complete);
         let proven = service.signals.as_ref().and_then(|signals| signals.idle_for).is_some_and(|idle| idle >= 60.0);
         let (was, is) = (before(&service), after(&service, &decided(&service)));
-        let rollout = service.plan.revisions.newest.0 == "r2";
+        let rollout = service.plan.revisions.newest.as_str() == "r2";
         if serving(&was) > 0 && (!proven || rollout) {
             prop_assert!(serving(&is) > 0, "{:?}", decided(&service));
         }
@@ -254,10 +256,10 @@ proptest! {
             all.collect()
         };
         let first = numbers(&fleet);
-        let renamed = |name: &PoolName| PoolName::from(if name.0 == ONPREM { "zz" } else { "aa" });
+        let renamed = |name: &PoolName| PoolName::from(if name.as_str() == ONPREM { "zz" } else { "aa" });
         fleet.pools = fleet.pools.iter().map(|(name, pool)| (renamed(name), pool.clone())).collect();
         for service in &mut fleet.services {
-            service.plan.pools.iter_mut().for_each(|pool| pool.name = renamed(&pool.name));
+            pools(service).iter_mut().for_each(|pool| pool.name = renamed(&pool.name));
             service.profiles = service.profiles.iter().map(|(name, profile)| (renamed(name), *profile)).collect();
             service.replicas = service.replicas.iter().map(|(slot, count)| (Slot::new(&slot.revision, &renamed(&slot.pool)), count.clone())).collect();
         }

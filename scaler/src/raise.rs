@@ -75,10 +75,19 @@ fn make_room(draft: &mut Draft<'_>, newest: &Revision, stuck: Option<&Slot>) {
     }
 }
 
+/// Whether one more replica is wanted, wherever it may go.
+pub fn wants(draft: &Draft<'_>) -> bool {
+    may_rise(draft) && wanted(draft).is_some()
+}
+
+fn may_rise(draft: &Draft<'_>) -> bool {
+    let revisions = &draft.service.plan.revisions;
+    !draft.done && !draft.service.plan.bounds.pause && (revisions.serving.is_some() || revisions.proven)
+}
+
 /// Adds one replica if one is wanted and has a place. Whether it did.
 pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
-    let revisions = &draft.service.plan.revisions;
-    if draft.done || draft.service.plan.bounds.pause || (revisions.serving.is_none() && !revisions.proven) {
+    if !may_rise(draft) {
         return false;
     }
     let Some((cause, why)) = wanted(draft) else { return false };

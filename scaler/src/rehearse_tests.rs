@@ -117,16 +117,17 @@ fn a_state_rehearses_each_service_in_its_turn() {
     let mut state = State::new(&[0.1]);
     for number in 0..5 {
         let service = ServiceId::new("a", &number.to_string());
-        state.traffic.entry(service.clone()).or_default().history = Some(history(1, |_| 50));
+        let known = state.known(&service);
+        known.traffic.history = Some(history(1, |_| 50));
         let mut experience = Experience::default();
         experience.at = f64::from(number);
-        state.memories.insert(service.clone(), Memory { experience, ..Memory::default() });
-        state.terms.insert(service, terms());
+        known.experience = experience;
+        known.terms = Some(terms());
     }
     let now = (START + 3_600) as f64;
-    let due: Vec<String> = state.due(now, 2).into_iter().map(|rehearsal| rehearsal.service.name).collect();
+    let due: Vec<_> = state.due(now, 2).into_iter().map(|rehearsal| rehearsal.service.name.to_string()).collect();
     assert_eq!(due, ["0", "1"], "who waits longest is first");
     state.rehearse(now, 3);
     assert_eq!(state.due(now, 9).len(), 2);
-    assert!(state.memories[&ServiceId::new("a", "0")].experience.policy.is_some());
+    assert!(state.services[&ServiceId::new("a", "0")].experience.policy.is_some());
 }

@@ -1,32 +1,27 @@
 //! What is remembered between decisions: reports, windows, profiles, and each service's memory.
 
-use crate::counter::{Buckets, Counter};
-use crate::rehearse::Terms;
-use crate::traffic::Traffic;
+use crate::known::Known;
 use crate::{
-    Accelerator, GatewaySample, Learner, Memory, Objective, Profile, ProfileKey, Reporter, Revision, ServerSample,
+    Accelerator, GatewaySample, Memory, Objective, PoolName, Profile, ProfileKey, Reporter, Revision, ServerSample,
     Service, ServiceId, ServicePlan, Signals,
 };
+use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reports come once a second; after three intervals (and a little for the way) a reporter is out of touch.
 const GATEWAY_STALE: f64 = 3.5;
 /// Servers are asked every two seconds.
 const SERVER_STALE: f64 = 6.5;
-const PROFILES: usize = 1_024;
+/// Batch sizes that are taken from a server's report.
+const SIZES: usize = 512;
+
 /// The scaler's own state; lost with the leader, bar a [`crate::Checkpoint`].
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub(crate) bounds: Vec<f64>,
     pub(crate) gateways: BTreeMap<Reporter, Gateway>,
     servers: BTreeMap<Reporter, Server>,
-    pub(crate) traffic: BTreeMap<ServiceId, Traffic>,
-    pub(crate) learners: BTreeMap<ProfileKey, Learner>,
-    pub(crate) memories: BTreeMap<ServiceId, Memory>,
-    /// Services that a predecessor told of, and until when they are kept without a plan.
-    pub(crate) graced: BTreeMap<ServiceId, f64>,
-    /// What replays go by.
-    pub(crate) terms: BTreeMap<ServiceId, Terms>,
+    pub(crate) services: BTreeMap<ServiceId, Box<Known>>,
     /// When something was last heard.
     heard: f64,
 }
@@ -53,25 +48,25 @@ pub struct View<'a> {
     pub servers: &'a BTreeSet<Reporter>,
     /// Seconds that the peak looks back: a start-up time.
     pub span: f64,
-    /// The objective that answers are late by.
+    /// The objective; without one, no answer is late.
     pub objective: Option<Objective>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gateway {
+    /// Where services keep what it says.
+    pub(crate) place: usize,
+    /// Number of its last report.
+    pub(crate) report: u32,
     at: f64,
-    started_at: f64,
+    pub(crate) started_at: f64,
     generation: u64,
-    pub(crate) services: BTreeMap<ServiceId, Seen>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) arrivals: Counter,
-    latency: Buckets,
-    in_flight: u64,
-    held: u64,
-    idle_seconds: Option<f64>,
+impl Gateway {
+    fn is_fresh(&self, now: f64) -> bool {
+        now - self.at <= GATEWAY_STALE
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,7 +74,7 @@ struct Server {
     at: f64,
     queue_depth: u64,
     started_at: f64,
-    batches: BTreeMap<u64, (u64, f64)>,
+    batches: LiteMap<u64, (u64, f64)>,
     service: ServiceId,
 }
 
@@ -90,69 +85,63 @@ impl State {
         Self { bounds: bounds.to_vec(), ..Self::default() }
     }
 
-    /// Takes in a gateway's report.
-    pub fn hear_gateway(&mut self, now: f64, gateway: &Reporter, sample: &GatewaySample) {
-        let known = self.gateways.entry(gateway.clone()).or_default();
-        self.heard = self.heard.max(now);
-        known.at = now;
-        known.started_at = sample.started_at;
-        known.generation = sample.generation;
-        for service in &sample.services {
-            let seen = known.services.entry(service.service.clone()).or_default();
-            let traffic = self.traffic.entry(service.service.clone()).or_default();
-            if let Some(increase) = seen.arrivals.advance(now, sample.started_at, service.arrivals) {
-                traffic.add(increase);
-            }
-            traffic.note_answers(now, &seen.latency.advance(now, sample.started_at, &service.latency));
-            seen.in_flight = service.in_flight;
-            seen.held = service.held;
-            seen.idle_seconds = service.idle_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
-            if let Some(idle) = seen.idle_seconds {
-                traffic.last_arrival = Some(traffic.last_arrival.unwrap_or(f64::MIN).max(now - idle));
-            }
-        }
-        let reported: BTreeSet<&ServiceId> = sample.services.iter().map(|service| &service.service).collect();
-        known.services.retain(|service, _| reported.contains(service));
-        self.note_levels(now, &reported);
+    /// What is known of `service`, nothing at first.
+    pub(crate) fn known(&mut self, service: &ServiceId) -> &mut Known {
+        self.services.entry(service.clone()).or_default()
     }
 
-    fn note_levels(&mut self, now: f64, services: &BTreeSet<&ServiceId>) {
-        for service in services {
-            let fresh = self.gateways.values().filter(|gateway| now - gateway.at <= GATEWAY_STALE);
-            let level = fresh.filter_map(|gateway| gateway.services.get(*service)).map(|seen| seen.in_flight).sum();
-            if let Some(traffic) = self.traffic.get_mut(*service) {
-                traffic.note_level(now, level);
-            }
+    /// The gateway of that name, at the first free place if it is new.
+    pub(crate) fn gateway(&mut self, name: &Reporter) -> &mut Gateway {
+        let taken = |place: &usize| self.gateways.values().any(|gateway| gateway.place == *place);
+        let place = (0..).find(|place| !taken(place)).unwrap_or_default();
+        self.gateways.entry(name.clone()).or_insert(Gateway { place, ..Gateway::default() })
+    }
+
+    /// Takes in a gateway's report. One that doesn't say in which life its counters rise says nothing.
+    pub fn hear_gateway(&mut self, now: f64, gateway: &Reporter, sample: &GatewaySample) {
+        if !sample.started_at.is_finite() {
+            return;
+        }
+        self.heard = self.heard.max(now);
+        let told = self.gateway(gateway);
+        (told.at, told.started_at, told.generation) = (now, sample.started_at, sample.generation);
+        told.report = told.report.wrapping_add(1).max(1);
+        let told = told.clone();
+        let fresh: Vec<Gateway> = self.gateways.values().filter(|gateway| gateway.is_fresh(now)).cloned().collect();
+        for service in &sample.services {
+            let known = self.services.entry(service.service.clone()).or_default();
+            known.hear(now, &told, service, &self.bounds);
+            let level = fresh.iter().filter_map(|gateway| known.seen(gateway)).map(|seen| u64::from(seen.in_flight));
+            let level = level.sum();
+            known.traffic.note_level(now, level);
         }
     }
 
     /// Takes in a server's report.
     pub fn hear_server(&mut self, now: f64, replica: &Replica, sample: &ServerSample) {
-        let known = self.servers.entry(replica.pod.clone()).or_default();
-        if known.started_at != sample.started_at {
-            known.batches.clear();
+        let Replica { pod, service, revision, accelerator } = replica;
+        let server = self.servers.entry(pod.clone()).or_default();
+        if server.started_at != sample.started_at {
+            server.batches.clear();
         }
-        (known.at, known.started_at, known.queue_depth) = (now, sample.started_at, sample.queue_depth);
-        known.service = replica.service.clone();
-        let key = ProfileKey {
-            service: replica.service.clone(),
-            revision: replica.revision.clone(),
-            accelerator: replica.accelerator.clone(),
-        };
-        let learner = self.learners.entry(key).or_default();
+        (server.at, server.started_at, server.queue_depth) = (now, sample.started_at, sample.queue_depth);
+        server.service = service.clone();
+        let known = self.services.entry(service.clone()).or_default();
+        let learner = known.learner(ProfileKey { revision: revision.clone(), accelerator: accelerator.clone() });
         // A replica seen for the first time tells of all its runs: slow first ones don't move a median. A successor has
         // them from its predecessor.
-        let told = known.batches.is_empty() && learner.restored.is_some_and(|at| sample.started_at < at);
-        for batch in sample.batches.iter().take(512) {
-            let (count, seconds) = known.batches.insert(batch.size, (batch.count, batch.seconds)).unwrap_or_default();
-            if batch.count > count && !told {
-                learner.note(now, batch.size, batch.count - count, batch.seconds - seconds);
+        let told = server.batches.is_empty() && learner.restored.is_some_and(|at| sample.started_at < at);
+        for batch in sample.batches.iter().take(SIZES) {
+            let now_is = (batch.count, batch.seconds);
+            let was = match server.batches.get_mut(&batch.size) {
+                Some(was) => std::mem::replace(was, now_is),
+                None => server.batches.insert(batch.size, now_is).unwrap_or_default(),
+            };
+            if batch.count > was.0 && !told {
+                learner.note(now, batch.size, batch.count - was.0, batch.seconds - was.1);
             }
         }
-        if self.learners.len() > PROFILES {
-            let oldest = self.learners.iter().min_by(|a, b| a.1.at.total_cmp(&b.1.at)).map(|(key, _)| key.clone());
-            oldest.map(|key| self.learners.remove(&key));
-        }
+        learner.settle(now);
     }
 
     /// Forgets reporters and services that are gone.
@@ -162,80 +151,75 @@ impl State {
         servers: &BTreeSet<Reporter>,
         services: &BTreeSet<ServiceId>,
     ) {
-        self.graced.retain(|service, until| !services.contains(service) && self.heard < *until);
-        let graced = &self.graced;
-        let services = |service: &ServiceId| services.contains(service) || graced.contains_key(service);
+        let heard = self.heard;
+        self.services.retain(|service, known| {
+            let planned = services.contains(service);
+            known.graced = known.graced.filter(|until| !planned && heard < *until);
+            planned || known.graced.is_some()
+        });
+        let gone = |(name, gateway): (&Reporter, &Gateway)| (!gateways.contains(name)).then_some(gateway.place);
+        let places: Vec<usize> = self.gateways.iter().filter_map(gone).collect();
+        for place in places {
+            self.services.values_mut().for_each(|known| known.forget(place));
+        }
         self.gateways.retain(|gateway, _| gateways.contains(gateway));
         self.servers.retain(|server, _| servers.contains(server));
-        self.traffic.retain(|service, _| services(service));
-        self.memories.retain(|service, _| services(service));
-        self.terms.retain(|service, _| services(service));
-        self.learners.retain(|key, _| services(&key.service));
     }
 
     /// The memory of a service.
     pub fn memory(&mut self, service: &ServiceId) -> &mut Memory {
-        self.memories.entry(service.clone()).or_default()
+        &mut self.known(service).memory
     }
 
     /// How many services there is a memory of.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        self.memories.len()
+        self.services.len()
     }
 
-    /// The learned profile of a revision on a kind of accelerator.
+    /// Profiles of the serving revision for each pool of the plan: measured, else moved from what was measured elsewhere.
     #[must_use]
-    pub fn profile(&self, key: &ProfileKey) -> Option<Profile> {
-        self.learners.get(key).and_then(Learner::profile)
-    }
-
-    /// Profiles of `revision` for each pool of the plan: measured, else moved from what was measured elsewhere.
-    #[must_use]
-    pub fn profiles(&self, service: &ServiceId, plan: &ServicePlan) -> BTreeMap<crate::PoolName, Profile> {
-        let revision = plan.revisions.serving.as_ref().unwrap_or(&plan.revisions.newest);
-        let of = |accelerator: &Accelerator| {
-            let (service, revision, accelerator) = (service.clone(), revision.clone(), accelerator.clone());
-            self.profile(&ProfileKey { service, revision, accelerator })
-        };
-        let measured = plan.pools.iter().find_map(|pool| of(&pool.accelerator).map(|p| (p, pool.relative_speed)));
-        let each = plan.pools.iter().map(|pool| {
-            let moved = || measured.map(|(profile, speed)| profile.moved(speed, pool.relative_speed));
-            let profile = of(&pool.accelerator).or_else(moved).unwrap_or_else(|| Profile::prior(pool.relative_speed));
-            (pool.name.clone(), profile)
-        });
-        each.collect()
+    pub fn profiles(&self, service: &ServiceId, plan: &ServicePlan) -> LiteMap<PoolName, Profile> {
+        self.services.get(service).map_or_else(|| Known::default().profiles(plan), |known| known.profiles(plan))
     }
 
     /// What is known of the traffic of `service`; `None`: nothing.
     #[must_use]
     pub fn signals(&self, now: f64, service: &ServiceId, view: View<'_>) -> Option<Signals> {
-        let expected = view.gateways.iter().map(|name| self.gateways.get(name).filter(|g| now - g.at <= GATEWAY_STALE));
-        let all: Vec<Option<&Gateway>> = expected.collect();
-        let fresh: Vec<&Gateway> = all.iter().flatten().copied().collect();
-        if fresh.is_empty() {
-            return None;
+        let known = self.services.get(service).map(Box::as_ref);
+        let (mut heard, mut complete) = (false, true);
+        let (mut in_flight, mut held, mut last) = (0_u64, 0_u64, f64::MIN);
+        for name in view.gateways {
+            let Some(gateway) = self.gateways.get(name).filter(|gateway| gateway.is_fresh(now)) else {
+                complete = false;
+                continue;
+            };
+            heard = true;
+            let seen = known.and_then(|known| known.seen(gateway));
+            // A gateway that has no route to the service yet counts nobody who asks for it.
+            complete &= gateway.generation > 0 && seen.is_some();
+            in_flight += seen.map_or(0, |seen| u64::from(seen.in_flight));
+            held += seen.map_or(0, |seen| u64::from(seen.held));
+            // One that has seen no request since its start proves no more than the time since then.
+            let idle = seen.and_then(|seen| seen.idle_seconds);
+            last = last.max(idle.map_or(gateway.started_at, |idle| gateway.at - idle));
         }
-        // A gateway that has no route to the service yet counts nobody who asks for it.
-        let routes = |gateway: &&Gateway| gateway.generation > 0 && gateway.services.contains_key(service);
-        let complete = fresh.len() == all.len() && fresh.iter().all(routes);
-        let seen = || fresh.iter().filter_map(|gateway| gateway.services.get(service));
-        let nothing = Traffic::default();
-        let traffic = self.traffic.get(service).unwrap_or(&nothing);
-        let rate = |window| traffic.rate(now, window);
-        let (in_flight, held) = (seen().map(|s| s.in_flight).sum(), seen().map(|s| s.held).sum());
+        let nothing = Known::default();
+        let traffic = heard.then(|| &known.unwrap_or(&nothing).traffic)?;
+        let idle_for = now - last.max(traffic.last_arrival.unwrap_or(f64::MIN));
+        let proves = complete && in_flight == 0 && held == 0 && idle_for.is_finite();
         Some(Signals {
             complete,
-            arrivals_short: rate(10.0),
-            arrivals_long: rate(60.0),
+            arrivals_short: traffic.rate(now, 10.0),
+            arrivals_long: traffic.rate(now, 60.0),
             arrivals_peak: traffic.peak(now, view.span),
             in_flight,
             in_flight_mean: traffic.level(now).unwrap_or(in_flight as f64),
             held,
             queued: self.queued(now, service, view.servers),
-            late: traffic.late(now, &self.bounds, view.objective),
+            late: view.objective.and_then(|_| traffic.late(now)),
             forecast: None,
-            idle_for: self.idle_for(now, service, &fresh).filter(|_| complete && in_flight == 0 && held == 0),
+            idle_for: proves.then_some(idle_for.max(0.0)),
         })
     }
 
@@ -247,37 +231,20 @@ impl State {
         gateways: &BTreeSet<Reporter>,
         servers: &BTreeSet<Reporter>,
     ) {
-        let memory = self.memory(&service.id);
-        memory.observe(now, &service.plan, &service.replicas);
-        service.memory = memory.without_experience();
+        let known = self.known(&service.id);
+        known.memory.observe(now, &service.plan, &service.replicas);
+        service.memory = known.memory.clone();
+        service.profiles = known.profiles(&service.plan);
+        let forecast = known.foresee(now, service);
         let span = service.memory.hold_seconds(&service.plan, &service.replicas);
         let view = View { gateways, servers, span, objective: service.plan.objective };
-        service.profiles = self.profiles(&service.id, &service.plan);
-        service.signals = self.signals(now, &service.id, view);
-        let forecast = self.foresee(now, service);
-        if let Some(signals) = &mut service.signals {
-            signals.forecast = forecast;
-        }
+        service.signals = self.signals(now, &service.id, view).map(|signals| Signals { forecast, ..signals });
     }
 
     fn queued(&self, now: f64, service: &ServiceId, ready: &BTreeSet<Reporter>) -> Option<u64> {
         let fresh = |name| self.servers.get(name).filter(|server| now - server.at <= SERVER_STALE);
-        let depths: Option<Vec<u64>> = ready
-            .iter()
-            .map(|name| fresh(name).filter(|server| server.service == *service).map(|server| server.queue_depth))
-            .collect();
-        depths.map(|depths| depths.iter().sum())
-    }
-
-    /// A gateway that has seen no request since its start proves no more than the time since then.
-    fn idle_for(&self, now: f64, service: &ServiceId, gateways: &[&Gateway]) -> Option<f64> {
-        let remembered = self.traffic.get(service).and_then(|traffic| traffic.last_arrival);
-        let each = gateways.iter().map(|gateway| match gateway.services.get(service).and_then(|s| s.idle_seconds) {
-            Some(idle) => gateway.at - idle,
-            None => gateway.started_at,
-        });
-        let last = each.chain(remembered).fold(f64::MIN, f64::max);
-        (now - last).is_finite().then_some((now - last).max(0.0))
+        let depth = |name| fresh(name).filter(|server| server.service == *service).map(|server| server.queue_depth);
+        ready.iter().try_fold(0_u64, |sum, name| Some(sum.saturating_add(depth(name)?)))
     }
 }
 

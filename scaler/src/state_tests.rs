@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::PROFILES;
 use crate::{BatchSample, PoolPlan, Revisions, ServiceSample};
 
 const BOUNDS: [f64; 2] = [0.1, 1.0];
@@ -98,15 +99,29 @@ fn held_or_flying_requests_are_not_idleness() {
 }
 
 #[test]
-fn the_target_cuts_a_bucket_in_proportion() {
+fn late_answers_count_by_the_objective_of_the_plan() {
     let mut state = State::new(&BOUNDS);
+    let mut service = Service { id: id(), ..Service::default() };
+    service.plan.pools = [PoolPlan { name: "p".into(), relative_speed: 1.0, ..PoolPlan::default() }].into();
+    let gateways = names(&["g1"]);
     let mut sample = report(0.0, 0, None);
-    state.hear_gateway(1_000.0, &"g1".into(), &sample);
-    sample.services[0].latency = vec![6, 3, 1];
-    state.hear_gateway(1_001.0, &"g1".into(), &sample);
-    let late = signals(&state, 1_001.0, &["g1"]).unwrap().late.unwrap();
-    assert!((late - 0.4).abs() < 1e-9, "{late}");
-    assert!(signals(&state, 1_001.0, &["g1"]).unwrap().idle_for.is_some());
+    let mut hear = |second: f64, latency: [u64; 3], target| {
+        sample.services[0].latency = latency.into();
+        state.hear_gateway(1_000.0 + second, &"g1".into(), &sample);
+        service.plan.objective = Some(Objective { percentile: 99.0, target });
+        state.inform(1_000.0 + second, &mut service, &gateways, &names(&[]));
+        service.signals.as_ref().unwrap().late
+    };
+    assert_eq!(hear(0.0, [50, 50, 50], 0.1), None, "nobody knows by when these came");
+    assert_eq!(hear(1.0, [50, 50, 50], 0.1), None);
+    assert_eq!(hear(2.0, [56, 53, 51], 0.1), Some(0.4));
+    hear(3.0, [56, 53, 51], 5.0);
+    assert_eq!(hear(4.0, [99, 99, 99], 5.0), Some(0.4), "counted by another target");
+    let late = hear(5.0, [189, 99, 99], 5.0).unwrap();
+    assert!((late - 0.04).abs() < 1e-6, "{late}");
+    service.plan.objective = None;
+    state.inform(1_006.0, &mut service, &gateways, &names(&[]));
+    assert_eq!(service.signals.unwrap().late, None);
 }
 
 fn replica(pod: &str) -> Replica {
@@ -129,7 +144,7 @@ fn profiles_come_from_differences_and_move_between_pools() {
         ..PoolPlan::default()
     };
     let revisions = Revisions { newest: "r".into(), serving: Some("r".into()), proven: true };
-    let pools = vec![pool("h", "H100", 4.0), pool("l", "L40S", 2.0)];
+    let pools = vec![pool("h", "H100", 4.0), pool("l", "L40S", 2.0)].into();
     let profiles = state.profiles(&id(), &ServicePlan { revisions, pools, ..ServicePlan::default() });
     let (fast, slow) = (profiles[&"h".into()], profiles[&"l".into()]);
     assert!((slow.time(1.0) - 0.010).abs() < 1e-9 && slow.measured, "{slow:?}");
@@ -167,10 +182,34 @@ fn a_checkpoint_survives_a_change_of_leader() {
 fn memory_is_bounded_and_forgets_services() {
     let mut state = State::new(&BOUNDS);
     for number in 0..PROFILES + 10 {
-        let revision = Revision(number.to_string());
+        let revision = Revision::from(number.to_string());
         state.hear_server(number as f64, &Replica { revision, ..replica("p") }, &batches(number as u64 + 1, 1.0));
     }
-    assert_eq!(state.learners.len(), PROFILES);
+    assert_eq!(state.services[&id()].learners.len(), PROFILES);
     state.retain(&names(&[]), &names(&[]), &BTreeSet::new());
-    assert_eq!((state.learners.len(), state.servers.len(), state.memories.len()), (0, 0, 0));
+    assert_eq!((state.servers.len(), state.services.len()), (0, 0));
+}
+
+#[test]
+fn a_gateway_takes_the_place_of_one_that_left_and_nothing_of_what_it_said() {
+    let mut state = two_gateways();
+    state.retain(&names(&["g2"]), &names(&[]), &BTreeSet::from([id()]));
+    state.hear_gateway(1_020.5, &"g3".into(), &GatewaySample { services: Vec::new(), ..report(500.0, 0, None) });
+    assert_eq!(state.gateways[&"g3".into()].place, 0);
+    let heard = signals(&state, 1_020.5, &["g2", "g3"]).unwrap();
+    assert!(!heard.complete, "the new one has no route yet: {heard:?}");
+    state.hear_gateway(1_021.0, &"g3".into(), &report(500.0, 1_000, Some(0.0)));
+    let heard = signals(&state, 1_021.0, &["g2", "g3"]).unwrap();
+    assert!(heard.complete && heard.arrivals_short < 2.1, "its first reading is a baseline: {heard:?}");
+}
+
+#[test]
+fn a_report_without_a_life_says_nothing() {
+    let mut state = two_gateways();
+    for second in 0..5u64 {
+        state.hear_gateway(1_021.0 + second as f64, &"g1".into(), &report(f64::NAN, 28 + second, Some(0.0)));
+        state.hear_gateway(1_021.0 + second as f64, &"g2".into(), &report(500.0, 28 + second, Some(0.0)));
+    }
+    let heard = signals(&state, 1_025.0, &["g1", "g2"]).unwrap();
+    assert!(!heard.complete && heard.arrivals_short < 2.1, "{heard:?}");
 }

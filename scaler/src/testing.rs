@@ -4,7 +4,9 @@ use crate::{
     Bounds, Capacity, Count, Decision, Fleet, Objective, Outcome, Pool, PoolPlan, Profile, Revision, Revisions,
     Service, ServiceId, ServicePlan, Signals, Slot, Tenant, decide,
 };
+use litemap::LiteMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The time of a test.
 pub const NOW: f64 = 10_000.0;
@@ -47,13 +49,18 @@ pub fn service(name: &str) -> Service {
             max_hourly_cost: None,
             max_batch: 1,
             strategy: crate::Strategy::Cheapest,
-            pools: vec![pool(ONPREM, "L40S", 0, 0.90), pool(CLOUD, "H100", 1, 2.10)],
+            pools: vec![pool(ONPREM, "L40S", 0, 0.90), pool(CLOUD, "H100", 1, 2.10)].into(),
         },
-        replicas: BTreeMap::from([(slot("r1", ONPREM), ready(1)), (slot("r1", CLOUD), ready(0))]),
+        replicas: LiteMap::from_iter([(slot("r1", ONPREM), ready(1)), (slot("r1", CLOUD), ready(0))]),
         signals: Some(load(0.0)),
-        profiles: BTreeMap::from([(ONPREM.into(), profile), (CLOUD.into(), profile)]),
+        profiles: LiteMap::from_iter([(ONPREM.into(), profile), (CLOUD.into(), profile)]),
         memory: crate::Memory::default(),
     }
+}
+
+/// The pools of its plan, to be changed.
+pub fn pools(service: &mut Service) -> &mut [PoolPlan] {
+    Arc::make_mut(&mut service.plan.pools)
 }
 
 /// So many ready replicas, as asked.
@@ -99,7 +106,7 @@ pub fn decided(service: &Service) -> Decision {
 }
 
 /// Replicas after `decision` in each slot of `service`.
-pub fn after(service: &Service, decision: &Decision) -> BTreeMap<Slot, u32> {
+pub fn after(service: &Service, decision: &Decision) -> LiteMap<Slot, u32> {
     match &decision.outcome {
         Outcome::To { replicas, .. } => replicas.clone(),
         Outcome::Hold { .. } => service.replicas.iter().map(|(slot, count)| (slot.clone(), count.desired)).collect(),

@@ -85,7 +85,7 @@ async fn after_a_restart_what_ran_before_a_refused_spec_can_still_be_woken() {
         let plans = context.plans.snapshot();
         let planned = plans.get(&id(&seen.service)).unwrap_or_else(|| panic!("{patch}: no plan"));
         let ran = crate::plan::traffic(&seen.service).unwrap();
-        assert_eq!((planned.revisions.newest.0.clone(), planned.revisions.proven), (ran, true), "{patch}");
+        assert_eq!((planned.revisions.newest.to_string(), planned.revisions.proven), (ran, true), "{patch}");
         assert_eq!(planned.pools.len(), 2, "{patch}");
         assert!(planned.bounds.min <= planned.bounds.max, "{patch}: {:?}", planned.bounds);
         assert_eq!(told(&server, "RoutesReady").0, "True", "gateways hold requests for it: {patch}");

@@ -170,12 +170,11 @@ fn text(checkpoint: &Checkpoint) -> Result<String> {
     if text.len() <= LARGEST {
         return Ok(text);
     }
-    let bare = checkpoint.services.iter().map(|Remembered { service, memory, history, last_arrival, .. }| Remembered {
-        service: service.clone(),
-        memory: memory.clone(),
-        history: history.clone(),
-        last_arrival: *last_arrival,
-        ..Remembered::default()
+    let bare = checkpoint.services.iter().cloned().map(|one| Remembered {
+        counters: Vec::new(),
+        late: None,
+        times: Vec::new(),
+        ..one
     });
     Ok(serde_json::to_string(&Checkpoint { at: checkpoint.at, services: bare.collect() })?)
 }

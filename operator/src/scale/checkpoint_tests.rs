@@ -2,8 +2,12 @@ use super::*;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
-use millrace_scaler::{GatewaySample, ServiceSample};
+use millrace_scaler::{
+    Capacity, Count, Decision, Fleet, GatewaySample, Pool, PoolPlan, Revisions, Service, ServicePlan, ServiceSample,
+    Slot, Tenant, decide,
+};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// An API server that keeps ConfigMaps by name, and what it was asked for.
@@ -75,6 +79,27 @@ fn state(services: usize, now: f64) -> State {
     state
 }
 
+/// What `state` decides on its services, each at one replica, after one more report of `arrivals` in all.
+fn decisions(state: &mut State, now: f64, arrivals: u64) -> Vec<Decision> {
+    let ids: Vec<ServiceId> = (0..state.remembered()).map(service).collect();
+    let seen = ids.iter().map(|id| ServiceSample { service: id.clone(), arrivals, ..ServiceSample::default() });
+    let sample = GatewaySample { started_at: 1.0, generation: 1, services: seen.collect() };
+    state.hear_gateway(now, &"g".into(), &sample);
+    let pools = [PoolPlan { name: "p".into(), hourly_cost: 1.0, relative_speed: 0.1, ..PoolPlan::default() }];
+    let revisions = Revisions { newest: "r".into(), serving: Some("r".into()), proven: true };
+    let plan =
+        ServicePlan { tenant: "t".into(), revisions, pools: pools.into(), max_batch: 1, ..ServicePlan::default() };
+    let one = (Slot::new(&"r".into(), &"p".into()), Count { desired: 1, ready: 1, ..Count::default() });
+    let service =
+        |id| Service { id, plan: plan.clone(), replicas: [one.clone()].into_iter().collect(), ..Service::default() };
+    let mut services: Vec<Service> = ids.into_iter().map(service).collect();
+    let gateways = BTreeSet::from(["g".into()]);
+    services.iter_mut().for_each(|service| state.inform(now, service, &gateways, &BTreeSet::new()));
+    let pool = Pool { capacity: Capacity::Uncounted, hourly_cost: 1.0, ..Pool::default() };
+    let (pools, tenants) = (BTreeMap::from([("p".into(), pool)]), BTreeMap::from([("t".into(), Tenant::default())]));
+    decide(now, &Fleet { services, pools, tenants })
+}
+
 /// Keeps until the call that was started has ended and its end was noted.
 async fn kept(checkpoints: &mut Checkpoints, now: f64, state: &State) {
     checkpoints.keep(now, state).await;
@@ -107,6 +132,10 @@ async fn a_successor_reads_what_its_predecessor_knew() {
     };
     assert_eq!(histories(&now), histories(&then));
     assert!(then.services.iter().all(|one| one.history.is_some()));
+    // It decides as its predecessor would have.
+    let (led, goes_on) = (decisions(&mut known.clone(), 1_011.0, 600), decisions(&mut state, 1_011.0, 600));
+    assert!(led.iter().all(|decision| decision.metrics_fresh && decision.need > 10.0), "{:?}", led[0]);
+    assert_eq!(goes_on, led);
     // The successor as well writes each at most once a minute.
     server.calls.lock().unwrap().clear();
     kept(&mut successor, 1_020.0, &state).await;

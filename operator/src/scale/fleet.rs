@@ -70,8 +70,8 @@ pub fn draw(seen: &Seen) -> Fleet {
     let mut services: BTreeMap<&ServiceId, Service> =
         seen.plans.iter().map(|(id, plan)| (id, service(id, plan))).collect();
     let mut fleet = Fleet {
-        pools: seen.pools.iter().map(|pool| (PoolName(pool.name_any()), describe(pool, &seen.nodes))).collect(),
-        tenants: seen.tenants.iter().map(|tenant| (TenantName(tenant.name_any()), limits(tenant))).collect(),
+        pools: seen.pools.iter().map(|pool| (PoolName::from(pool.name_any()), describe(pool, &seen.nodes))).collect(),
+        tenants: seen.tenants.iter().map(|tenant| (TenantName::from(tenant.name_any()), limits(tenant))).collect(),
         services: Vec::new(),
     };
     for deployed in &seen.deployments {
@@ -104,7 +104,7 @@ fn charge_other(seen: &Seen, fleet: &mut Fleet, pod: &Pod, owner: Option<&(Servi
     let on = node.and_then(|name| seen.nodes.iter().find(|node| node.name_any() == *name));
     for pool in &seen.pools {
         let here = match owner {
-            Some((_, slot)) => slot.pool.0 == pool.name_any(),
+            Some((_, slot)) => slot.pool.as_str() == pool.name_any(),
             None => on.is_some_and(|node| nodes::matches(&pool.spec, node)),
         };
         let resource = pool.spec.resource.name.as_ref();
@@ -112,12 +112,12 @@ fn charge_other(seen: &Seen, fleet: &mut Fleet, pod: &Pod, owner: Option<&(Servi
         if !here || used == 0 {
             continue;
         }
-        if let Some(known) = fleet.pools.get_mut(&PoolName(pool.name_any())) {
+        if let Some(known) = fleet.pools.get_mut(&PoolName::from(pool.name_any())) {
             known.others = known.others.saturating_add(used);
         }
-        let tenant = owner.and_then(|(id, _)| seen.tenant_of.get(&id.namespace));
+        let tenant = owner.and_then(|(id, _)| seen.tenant_of.get(id.namespace.as_ref()));
         if let Some(tenant) = tenant.and_then(|name| fleet.tenants.get_mut(name)) {
-            *tenant.other_accelerators.entry(Accelerator(pool.spec.accelerator.to_string())).or_default() += used;
+            *tenant.other_accelerators.entry(Accelerator::from(pool.spec.accelerator.to_string())).or_default() += used;
             tenant.other_cost += used as f64 * price(pool);
         }
     }
@@ -127,7 +127,7 @@ fn describe(pool: &AcceleratorPool, all: &[Arc<Node>]) -> Pool {
     Pool {
         capacity: nodes::capacity(&pool.spec, all.iter().map(Arc::as_ref)),
         others: 0,
-        accelerator: Accelerator(pool.spec.accelerator.to_string()),
+        accelerator: Accelerator::from(pool.spec.accelerator.to_string()),
         hourly_cost: price(pool),
     }
 }
@@ -138,7 +138,8 @@ fn price(pool: &AcceleratorPool) -> f64 {
 
 fn limits(tenant: &TenantObject) -> Tenant {
     let Some(quota) = &tenant.spec.quota else { return Tenant::default() };
-    let accelerators = quota.accelerators.iter().map(|(kind, most)| (Accelerator(kind.clone()), u64::from(*most)));
+    let accelerators =
+        quota.accelerators.iter().map(|(kind, most)| (Accelerator::from(kind.clone()), u64::from(*most)));
     // A bound that can't be read is kept as one that nothing fits under.
     let cost = quota.max_hourly_cost.as_ref().map(|money: &Money| money.to_f64().unwrap_or(f64::NAN));
     Tenant { accelerators: accelerators.collect(), max_hourly_cost: cost, ..Tenant::default() }

@@ -50,7 +50,7 @@ fn deployment(service: &str, pool: &str, replicas: u32) -> Deployed {
 fn seen() -> Seen {
     let plan = ServicePlan {
         tenant: "t".into(),
-        pools: vec![PoolPlan { name: "p".into(), accelerators: 1, ..PoolPlan::default() }],
+        pools: [PoolPlan { name: "p".into(), accelerators: 1, ..PoolPlan::default() }].into(),
         ..ServicePlan::default()
     };
     Seen {

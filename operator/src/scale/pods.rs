@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use millrace_crds::labels;
-use millrace_scaler::{Count, PoolName, Reporter, Revision, ServiceId, Slot};
+use millrace_scaler::{Count, Reporter, ServiceId, Slot};
 use std::net::IpAddr;
 
 /// Where a replica's pod stands.
@@ -53,8 +53,8 @@ pub fn stage(pod: &Pod) -> Stage {
 /// The service and slot that a server's pod (or Deployment) is of.
 pub fn slot(object: &impl ResourceExt) -> Option<(ServiceId, Slot)> {
     let label = |name: &str| object.labels().get(name).cloned();
-    let id = ServiceId { namespace: object.namespace()?, name: label(labels::SERVICE)? };
-    let slot = Slot { revision: Revision(label(labels::REVISION)?), pool: PoolName(label(labels::POOL)?) };
+    let id = ServiceId::new(&object.namespace()?, &label(labels::SERVICE)?);
+    let slot = Slot { revision: label(labels::REVISION)?.into(), pool: label(labels::POOL)?.into() };
     (label(labels::MANAGED_BY).as_deref() == Some(labels::MANAGER)).then_some((id, slot))
 }
 
@@ -71,7 +71,7 @@ pub fn count(into: &mut Count, stage: &Stage) {
 
 /// A pod's name as a reporter: its uid, for names come again.
 pub fn reporter(pod: &Pod) -> Option<Reporter> {
-    pod.metadata.uid.clone().map(Reporter)
+    pod.metadata.uid.clone().map(Reporter::from)
 }
 
 /// Its address.

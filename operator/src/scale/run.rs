@@ -238,7 +238,7 @@ impl Scaling {
             self.state.memory(&start.service).note_start(&start.pool, start.seconds);
             let phases: Vec<_> = start.phases.iter().map(|(phase, seconds)| (phase.name(), *seconds)).collect();
             let service = (start.service.namespace.as_str(), start.service.name.as_str());
-            self.context.metrics.started(service, &start.pool.0, &phases);
+            self.context.metrics.started(service, start.pool.as_str(), &phases);
             tracing::info!(service = %start.service, pool = %start.pool, ?phases, "a replica started");
         }
     }

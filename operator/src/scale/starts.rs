@@ -88,7 +88,7 @@ impl Starts {
     /// Hears a gateway.
     pub fn hear_gateway(&mut self, report: &GatewayReport) {
         for routed in report.services.iter().flat_map(|service| &service.routed) {
-            let pod = Reporter(routed.pod.clone());
+            let pod = Reporter::from(routed.pod.clone());
             if routed.at.is_finite() && !self.measured.contains(&pod) {
                 let first = self.routed.entry(pod).or_insert(f64::INFINITY);
                 *first = first.min(routed.at);
@@ -99,9 +99,9 @@ impl Starts {
     /// Forgets pods that are gone. One that loses its readiness isn't: that it comes back is no start.
     fn retain(&mut self, now: f64, all: &[Arc<Pod>]) {
         let there: HashSet<&str> = all.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
-        self.measured.retain(|pod| there.contains(pod.0.as_str()));
-        self.servers.retain(|pod, _| there.contains(pod.0.as_str()));
-        self.routed.retain(|pod, at| there.contains(pod.0.as_str()) || now - *at < FORGET);
+        self.measured.retain(|pod| there.contains(pod.as_str()));
+        self.servers.retain(|pod, _| there.contains(pod.as_str()));
+        self.routed.retain(|pod, at| there.contains(pod.as_str()) || now - *at < FORGET);
     }
 
     /// Starts of these pods that can be measured now, each once.
@@ -218,7 +218,7 @@ mod tests {
             (Phase::Whole, 5.5),
         ];
         assert_eq!((found[0].phases.as_slice(), found[0].seconds), (&expected[..], 5.5));
-        assert_eq!((&found[0].service, &found[0].pool), (&ServiceId::new("n", "s"), &PoolName("p".into())));
+        assert_eq!((&found[0].service, &found[0].pool), (&ServiceId::new("n", "s"), &PoolName::from("p")));
         starts.hear_server(&Reporter::from("u"), &server());
         starts.hear_gateway(&gateway(9.0));
         assert_eq!(measure(&mut starts, 9.0, &pod(0)), [], "once");

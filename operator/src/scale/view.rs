@@ -1,7 +1,7 @@
 //! What the controller and the scaler tell each other: plans in, decisions out.
 
 use super::builds::Engines;
-use millrace_scaler::{Cause, ServiceId, ServicePlan, TenantName};
+use millrace_scaler::{Cause, PoolPlan, ServiceId, ServicePlan, TenantName};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,15 +12,24 @@ pub struct Plans(RwLock<Planned>);
 #[derive(Debug, Default)]
 struct Planned {
     plans: BTreeMap<ServiceId, Arc<ServicePlan>>,
+    /// Lists of pools, each once: many services may use the same.
+    pools: Vec<Arc<[PoolPlan]>>,
     /// Kept when a plan goes: what still runs in the namespace draws on the tenant's quota.
     tenants: BTreeMap<String, TenantName>,
 }
 
 impl Plans {
     /// Replaces the plan of `service`.
-    pub fn set(&self, service: ServiceId, plan: ServicePlan) {
+    pub fn set(&self, service: ServiceId, mut plan: ServicePlan) {
         let mut planned = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        planned.tenants.insert(service.namespace.clone(), plan.tenant.clone());
+        match planned.pools.iter().find(|known| **known == plan.pools) {
+            Some(known) => plan.pools = known.clone(),
+            None => {
+                planned.pools.retain(|known| Arc::strong_count(known) > 1);
+                planned.pools.push(plan.pools.clone());
+            }
+        }
+        planned.tenants.insert(service.namespace.to_string(), plan.tenant.clone());
         planned.plans.insert(service, Arc::new(plan));
     }
 
@@ -105,6 +114,23 @@ fn is_trouble(cause: Cause) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_share_lists_of_pools() {
+        let plans = Plans::default();
+        let plan = |name: &str| {
+            let pool = PoolPlan { name: name.into(), ..PoolPlan::default() };
+            ServicePlan { pools: [pool].into(), ..ServicePlan::default() }
+        };
+        for (service, pool) in [("a", "l40s"), ("b", "l40s"), ("c", "h100")] {
+            plans.set(ServiceId::new("n", service), plan(pool));
+        }
+        let pools = |service| plans.snapshot()[&ServiceId::new("n", service)].pools.clone();
+        assert!(Arc::ptr_eq(&pools("a"), &pools("b")) && !Arc::ptr_eq(&pools("a"), &pools("c")));
+        plans.set(ServiceId::new("n", "c"), plan("l4"));
+        plans.set(ServiceId::new("n", "d"), plan("a100"));
+        assert_eq!(plans.0.read().unwrap().pools.len(), 3, "what nobody uses is forgotten");
+    }
 
     fn state(desired: u32, reason: &str, cause: Cause, metrics_fresh: bool) -> ScaleState {
         ScaleState {

@@ -71,14 +71,14 @@ pub struct Written(BTreeMap<(String, String), (u64, u32)>);
 impl Written {
     /// Notes a write.
     pub fn note(&mut self, write: &Write, version: u64) {
-        self.0.insert((write.service.namespace.clone(), write.name.clone()), (version, write.replicas));
+        self.0.insert((write.service.namespace.to_string(), write.name.clone()), (version, write.replicas));
     }
 
     /// Brings what the store holds up to date, and forgets writes that it has caught up with.
     pub fn overlay(&mut self, deployments: &mut [Deployed]) {
         let mut behind = BTreeMap::new();
         for deployed in deployments {
-            let key = (deployed.service.namespace.clone(), deployed.name.clone());
+            let key = (deployed.service.namespace.to_string(), deployed.name.clone());
             if let Some((version, replicas)) = self.0.get(&key).copied().filter(|(at, _)| *at > deployed.version) {
                 (deployed.desired, deployed.owned) = (replicas, true);
                 behind.insert(key, (version, replicas));
