@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::*;
 use crate::{Capacity, Count, Refusal, Service, Signals};
+use std::sync::Arc;
 
 fn reason(service: &Service) -> String {
     decided(service).outcome.reason().to_owned()
@@ -159,9 +160,9 @@ fn every_cap_holds() {
     assert_eq!(busy(|s| s.plan.bounds.max = 3), (3, 0));
     assert_eq!(busy(|s| s.plan.max_hourly_cost = Some(5.8)), (4, 1));
     assert_eq!(busy(|s| s.plan.max_hourly_cost = Some(f64::NAN)), (1, 0));
-    assert_eq!(busy(|s| s.plan.pools[0].hourly_cost = f64::NAN), (4, 4));
+    assert_eq!(busy(|s| pools(s)[0].hourly_cost = f64::NAN), (4, 4));
     assert_eq!(busy(|s| s.plan.tenant = "nobody".into()), (1, 0));
-    assert_eq!(busy(|s| s.plan.pools[0].accelerators = 2), (2, 6));
+    assert_eq!(busy(|s| pools(s)[0].accelerators = 2), (2, 6));
     assert_eq!(busy(|s| s.plan.bounds.pause = true), (1, 0));
 }
 
@@ -212,7 +213,7 @@ fn refused_replicas_spill_and_the_pool_is_left_alone() {
 #[test]
 fn a_refused_replica_stays_where_no_other_pool_has_room() {
     let mut service = service("s");
-    service.plan.pools.truncate(1);
+    service.plan.pools = service.plan.pools[..1].into();
     service.signals = Some(load(sustained(&service) * 1.5));
     let refused = Count { desired: 2, ready: 1, unschedulable: vec![NOW - 100.0], ..Count::default() };
     service.replicas.insert(slot("r1", ONPREM), refused);
@@ -252,7 +253,7 @@ fn traffic_moves_and_the_old_revision_hands_its_replicas_over() {
 #[test]
 fn a_rollout_without_a_spare_accelerator_takes_one_of_several() {
     let mut service = service("s");
-    service.plan.pools.truncate(1);
+    service.plan.pools = service.plan.pools[..1].into();
     service.replicas.remove(&slot("r1", CLOUD));
     service.replicas.insert(slot("r1", ONPREM), ready(4));
     with_new_revision(&mut service, 0);
@@ -281,11 +282,11 @@ fn a_rollout_never_takes_the_last_replica() {
 #[test]
 fn a_forbidden_pool_is_left_once_another_serves() {
     let mut service = service("s");
-    service.plan.pools.remove(0);
+    service.plan.pools = service.plan.pools[1..].into();
     assert_eq!(outcome(&service), (1, 1));
     service.replicas.insert(slot("r1", CLOUD), ready(1));
     assert_eq!(outcome(&service), (0, 1));
-    service.plan.pools.clear();
+    service.plan.pools = Arc::default();
     assert_eq!(outcome(&service), (1, 1), "a plan without pools moves nothing");
 }
 
@@ -314,12 +315,14 @@ fn min_warm_keeps_spares() {
 fn strategies_order_the_pools() {
     let mut service = service("s");
     service.signals = Some(load(sustained(&service) * 1.5));
-    service.plan.pools[1].tier = 0;
+    pools(&mut service)[1].tier = 0;
     assert_eq!(outcome(&service), (2, 0));
     service.profiles.insert(CLOUD.into(), crate::Profile { fixed: 0.002, per_row: 0.002, measured: true });
+    assert_eq!(outcome(&service), (2, 0), "a large one is no bargain for what a small one does");
+    service.signals = Some(load(sustained(&service) * 6.0));
     assert_eq!(outcome(&service), (1, 1), "ten times as fast at little more than twice the price is cheaper");
     service.plan.strategy = crate::Strategy::Ordered;
-    assert_eq!(outcome(&service), (2, 0));
+    assert_eq!(outcome(&service), (4, 1), "as listed: the first is full at four");
     service.plan.strategy = crate::Strategy::Fastest;
     assert_eq!(outcome(&service), (1, 1));
 }

@@ -4,7 +4,7 @@
 
 use crate::decide::Cause;
 use crate::draft::Draft;
-use crate::{Slot, course, place, reason};
+use crate::{Count, Slot, course, place, reason};
 
 /// Lowers what has to be, and what may be.
 pub fn settle(draft: &mut Draft<'_>) {
@@ -132,7 +132,12 @@ fn step_down(draft: &mut Draft<'_>) {
     let least = u64::from(bounds.min.max(bounds.min_warm).max(1));
     let Some((need, floor)) = draft.need.and_then(|need| Some((need, need.floor?))) else { return };
     let memory = &draft.service.memory;
-    let starts = draft.service.replicas.iter().any(|(slot, c)| slot.revision == *serving && !c.starting.is_empty());
+    // What waits for a node isn't there either.
+    let waits = |slot: &Slot, count: &Count| count.unschedulable.len() > draft.refused(slot) as usize;
+    let comes = |(slot, count): (&Slot, &Count)| {
+        slot.revision == *serving && (!count.starting.is_empty() || waits(slot, count))
+    };
+    let starts = draft.service.replicas.iter().any(comes);
     let paced = !need.quiet && (draft.holds(memory.lowered_at) || starts);
     if draft.holds(memory.raised_at) || paced || draft.carry > 0 {
         return;
@@ -140,14 +145,16 @@ fn step_down(draft: &mut Draft<'_>) {
     let before = draft.of(serving);
     let step = course::down(before as f64) as u64;
     while draft.of(serving) > least {
-        let Some(slot) = place::last(draft, serving) else { break };
-        let target = draft.target(&slot);
-        draft.lower(&slot, 1);
-        if draft.spared_capacity() < floor {
-            draft.targets.insert(slot, target);
-            break;
-        }
-        if !need.quiet && before - draft.of(serving) >= step {
+        // Where a large one is needed, a small one of another pool may not be.
+        let fits = place::leaving(draft, serving).into_iter().find(|slot| {
+            draft.lower(slot, 1);
+            let fits = draft.spared_capacity() >= floor;
+            if !fits {
+                draft.raise(slot);
+            }
+            fits
+        });
+        if fits.is_none() || !need.quiet && before - draft.of(serving) >= step {
             break;
         }
     }

@@ -13,7 +13,7 @@ pub fn next<'a>(
     except: Option<&PoolName>,
 ) -> Result<&'a PoolPlan, Vec<(&'a PoolPlan, Block)>> {
     let mut refused = Vec::new();
-    for pool in in_order(draft, revision) {
+    for pool in in_order(draft, revision, wanted(draft)) {
         if except == Some(&pool.name) {
             continue;
         }
@@ -28,11 +28,16 @@ pub fn next<'a>(
 /// The replica to give up first: one that the scheduler refuses, then of the last pool in the order, then one that
 /// isn't ready.
 pub fn last(draft: &Draft<'_>, revision: &Revision) -> Option<Slot> {
-    let order: Vec<&PoolPlan> = in_order(draft, revision);
-    let slots = order.iter().map(|pool| Slot::new(revision, &pool.name));
-    let held: Vec<Slot> = slots.filter(|slot| draft.target(slot) > 0).collect();
-    let refused = held.iter().rev().find(|slot| draft.refused(slot) > 0);
-    refused.or(held.last()).cloned()
+    leaving(draft, revision).into_iter().next()
+}
+
+/// Slots that have replicas to give up, in that order.
+pub fn leaving(draft: &Draft<'_>, revision: &Revision) -> Vec<Slot> {
+    let order = in_order(draft, revision, f64::INFINITY);
+    let slots = order.iter().rev().map(|pool| Slot::new(revision, &pool.name));
+    let mut held: Vec<Slot> = slots.filter(|slot| draft.target(slot) > 0).collect();
+    held.sort_by_key(|slot| draft.refused(slot) == 0);
+    held
 }
 
 fn check(draft: &Draft<'_>, revision: &Revision, pool: &PoolPlan, room: &Room<'_>) -> Result<(), Block> {
@@ -47,14 +52,24 @@ fn check(draft: &Draft<'_>, revision: &Revision, pool: &PoolPlan, room: &Room<'_
     }
 }
 
-/// Pools that meet the objective first, then by tier, then as the strategy says, then where replicas are already.
-fn in_order<'a>(draft: &Draft<'a>, revision: &Revision) -> Vec<&'a PoolPlan> {
+/// Requests per second that the next replica is for. A large one is no bargain where a small one is enough.
+fn wanted(draft: &Draft<'_>) -> f64 {
+    let deficit = draft.deficit();
+    if deficit > 0.0 { deficit } else { f64::INFINITY }
+}
+
+/// Pools that meet the objective first, then by tier, then as the strategy says, then where replicas are already; of
+/// what a replica sustains no more than `wanted` counts.
+fn in_order<'a>(draft: &Draft<'a>, revision: &Revision, wanted: f64) -> Vec<&'a PoolPlan> {
     let strategy = draft.service.plan.strategy;
     let mut pools: Vec<&PoolPlan> = draft.service.plan.pools.iter().collect();
     pools.sort_by(|a, b| {
         let (left, right) = (draft.speed(&a.name), draft.speed(&b.name));
         let by_strategy = match strategy {
-            Strategy::Cheapest => (a.replica_cost() / left.rate).total_cmp(&(b.replica_cost() / right.rate)),
+            Strategy::Cheapest => {
+                let cost = |pool: &PoolPlan, rate: f64| pool.replica_cost() / rate.min(wanted);
+                cost(a, left.rate).total_cmp(&cost(b, right.rate))
+            }
             Strategy::Fastest => left.lone.total_cmp(&right.lone),
             Strategy::Ordered => Ordering::Equal,
         };
