@@ -114,8 +114,13 @@ impl Start {
 
     /// One start, in seconds.
     pub fn draw(&self, random: &mut Random) -> f64 {
+        self.draw_phases(random, |_| true)
+    }
+
+    /// The phases of a start for which `counts` holds, in seconds.
+    pub fn draw_phases(&self, random: &mut Random, counts: impl Fn(&str) -> bool) -> f64 {
         let measured = self.loads.iter().sum::<f64>() / self.loads.len().max(1) as f64;
-        let phases = PHASES.iter().map(|(name, share)| {
+        let phases = PHASES.iter().filter(|(name, _)| counts(name)).map(|(name, share)| {
             let mean = self.mean * share;
             if matches!(*name, "fetch" | "load") && measured > 0.0 {
                 return mean * self.loads[random.below(self.loads.len())] / measured;

@@ -1,5 +1,8 @@
 //! Pods, pools and the bill.
 //!
+//! Standby servers of a pool hold an accelerator each, always. One serves a service that has pods on their way and none
+//! that is ready, until one is; then its process ends, and another one stands by.
+//!
 //! A pod waits until its pool has an accelerator, then starts for a time that is drawn, then is ready until it is let go
 //! or its spot accelerator is taken. Accelerators of a fixed pool are paid from the moment a pod holds them until it is
 //! gone; those of a pool that grows from the moment a node is ordered until it is given back.
@@ -28,14 +31,22 @@ pub struct PoolSetup {
     pub spot: Option<f64>,
     /// Between these times it gives nothing, and spot accelerators are taken back when it begins.
     pub closed: Option<(f64, f64)>,
+    /// Standby servers, shared by all services.
+    pub standby: u32,
 }
+
+/// What is left of a start once a standby server has a model: its image and process are there, the model's files and its
+/// built engine lie on the node, and the operator sees it ready at once.
+const ASSIGNED: [&str; 3] = ["load", "warm-up", "route"];
+/// What is left of a start for a server that stands by anew on the same node, without a model.
+const REFILLED: [&str; 4] = ["schedule", "engine", "probe", "route"];
 
 impl PoolSetup {
     /// A pool with room enough and a fixed price.
     #[must_use]
     pub fn plain(name: &str, capacity: u32, hourly: f64, start: Start) -> Self {
         let (name, accelerator) = (name.to_owned(), name.to_uppercase());
-        Self { name, accelerator, capacity, hourly, tier: 0, start, grows: None, spot: None, closed: None }
+        Self { name, accelerator, capacity, hourly, tier: 0, start, grows: None, spot: None, closed: None, standby: 0 }
     }
 
     fn open(&self, now: f64) -> bool {
@@ -78,6 +89,8 @@ pub struct Pod {
     pub stage: Stage,
     /// When its spot accelerator is taken back.
     pub taken: f64,
+    /// A standby server that serves until another pod does.
+    pub bridge: bool,
 }
 
 /// What happened to pods.
@@ -98,6 +111,8 @@ struct Account {
     idle_since: f64,
     seconds: f64,
     until: f64,
+    /// When each standby server that nobody has is ready.
+    spare: Vec<f64>,
 }
 
 /// All pods.
@@ -122,6 +137,7 @@ impl Pods {
             present: if pool.grows.is_some() { 0 } else { pool.capacity },
             until: billed_from,
             idle_since: f64::INFINITY,
+            spare: vec![0.0; pool.standby as usize],
             ..Account::default()
         };
         Self {
@@ -137,7 +153,8 @@ impl Pods {
 
     /// Pods of a slot that are to live.
     fn live(&self, service: usize, pool: usize) -> impl Iterator<Item = usize> {
-        let of = move |pod: &Pod| pod.service == service && pod.pool == pool && pod.stage != Stage::Draining;
+        let of =
+            move |pod: &Pod| pod.service == service && pod.pool == pool && pod.stage != Stage::Draining && !pod.bridge;
         self.all.iter().enumerate().filter(move |(_, pod)| of(pod)).map(|(index, _)| index)
     }
 
@@ -149,7 +166,7 @@ impl Pods {
         if self.pools[pool].grows.is_some() {
             self.accounts[pool].present += 1;
         }
-        self.all.push(Pod { id, service, pool, made: now, bound: now, stage: Stage::Ready, taken });
+        self.all.push(Pod { id, service, pool, made: now, bound: now, stage: Stage::Ready, taken, bridge: false });
         Event::Ready(id, service, pool, 0.0)
     }
 
@@ -166,7 +183,7 @@ impl Pods {
             self.next_id += 1;
             self.starts += u64::from(now >= self.billed_from);
             let (made, bound, taken) = (now, f64::INFINITY, f64::INFINITY);
-            self.all.push(Pod { id, service, pool, made, bound, stage: Stage::Waiting, taken });
+            self.all.push(Pod { id, service, pool, made, bound, stage: Stage::Waiting, taken, bridge: false });
         }
         if live.len() <= desired as usize {
             return;
@@ -197,6 +214,11 @@ impl Pods {
     pub fn remove(&mut self, now: f64, id: u64) {
         let Some(place) = self.all.iter().position(|pod| pod.id == id) else { return };
         let pod = self.all.remove(place);
+        if pod.bridge {
+            let start = self.pools[pod.pool].start.draw_phases(&mut self.random, |name| REFILLED.contains(&name));
+            self.accounts[pod.pool].spare.push(now + start);
+            return;
+        }
         if self.pools[pod.pool].grows.is_none() && pod.bound.is_finite() {
             self.accounts[pod.pool].seconds += (now - pod.bound.max(self.billed_from)).max(0.0);
         }
@@ -241,11 +263,46 @@ impl Pods {
                 taken.push(pod.id);
             } else if matches!(pod.stage, Stage::Starting(at) if at <= now) {
                 pod.stage = Stage::Ready;
-                events.push(Event::Ready(pod.id, pod.service, pod.pool, now - pod.made));
+                // How fast a standby server is says nothing of starts.
+                let seconds = if pod.bridge { f64::NAN } else { now - pod.made };
+                events.push(Event::Ready(pod.id, pod.service, pod.pool, seconds));
             }
         }
         for id in taken {
             self.release(now, id, events);
+        }
+        for pool in 0..self.pools.len() {
+            if self.pools[pool].standby > 0 {
+                self.stand_in(now, pool, events);
+            }
+        }
+    }
+
+    /// Standby servers serve who waits for a pod, and nobody else.
+    fn stand_in(&mut self, now: f64, pool: usize, events: &mut Vec<Event>) {
+        let own = |service, ready: bool| {
+            let of = |pod: &&Pod| pod.service == service && !pod.bridge && pod.stage != Stage::Draining;
+            self.all.iter().filter(of).any(|pod| (pod.stage == Stage::Ready) == ready)
+        };
+        let waits = |service| own(service, false) && !own(service, true);
+        let bridged = |service| self.all.iter().any(|pod| pod.bridge && pod.service == service);
+        let done = self.all.iter().filter(|pod| pod.bridge && pod.stage != Stage::Draining && !waits(pod.service));
+        let done: Vec<u64> = done.map(|pod| pod.id).collect();
+        let mut without: Vec<usize> = self.all.iter().filter(|pod| pod.pool == pool).map(|pod| pod.service).collect();
+        without.sort_unstable();
+        without.dedup();
+        without.retain(|service| waits(*service) && !bridged(*service));
+        for id in done {
+            self.release(now, id, events);
+        }
+        for service in without {
+            let Some(place) = self.accounts[pool].spare.iter().position(|ready| *ready <= now) else { return };
+            self.accounts[pool].spare.remove(place);
+            let start = self.pools[pool].start.draw_phases(&mut self.random, |name| ASSIGNED.contains(&name));
+            let id = self.next_id;
+            self.next_id += 1;
+            let stage = Stage::Starting(now + start);
+            self.all.push(Pod { id, service, pool, made: now, bound: now, stage, taken: f64::INFINITY, bridge: true });
         }
     }
 
@@ -285,7 +342,8 @@ impl Pods {
             return;
         }
         let held = self.all.iter().filter(|pod| pod.pool == pool && pod.stage != Stage::Waiting).count() as u32;
-        let mut free = self.accounts[pool].present.saturating_sub(held);
+        let spare = self.accounts[pool].spare.len() as u32;
+        let mut free = self.accounts[pool].present.saturating_sub(held + spare);
         for index in 0..self.all.len() {
             if free == 0 {
                 return;
@@ -314,8 +372,9 @@ impl Pods {
                 let nodes = f64::from(account.present) + account.ordered.len() as f64;
                 return account.seconds + nodes * (now - account.until).max(0.0);
             }
-            let held = self.all.iter().filter(|pod| pod.pool == pool && pod.bound.is_finite());
-            account.seconds + held.map(|pod| (now - pod.bound.max(self.billed_from)).max(0.0)).sum::<f64>()
+            let held = self.all.iter().filter(|pod| pod.pool == pool && pod.bound.is_finite() && !pod.bridge);
+            let standby = f64::from(self.pools[pool].standby) * (now - self.billed_from).max(0.0);
+            standby + account.seconds + held.map(|pod| (now - pod.bound.max(self.billed_from)).max(0.0)).sum::<f64>()
         };
         self.accounts.iter().enumerate().map(of).collect()
     }
@@ -375,6 +434,26 @@ mod tests {
         pods.pass(260.0, &mut events);
         pods.pass(400.0, &mut events);
         assert!((pods.seconds(500.0)[0] - 260.0).abs() < 1e-9, "{:?}", pods.seconds(500.0));
+    }
+
+    #[test]
+    fn a_standby_server_serves_until_a_pod_does_and_is_paid_always() {
+        let mut pods = pods(PoolSetup { standby: 1, ..exact(4, 100.0) });
+        let mut events = Vec::new();
+        pods.want(0.0, (7, 0), 1, &mut events);
+        pods.pass(0.0, &mut events);
+        pods.want(0.0, (8, 0), 1, &mut events);
+        pods.pass(0.0, &mut events);
+        assert!((pods.next() - 30.0).abs() < 1e-9, "load, warm-up and route");
+        pods.pass(30.0, &mut events);
+        assert!(matches!(events.as_slice(), [Event::Ready(_, 7, 0, seconds)] if seconds.is_nan()));
+        events.clear();
+        pods.pass(100.0, &mut events);
+        let drained = events.iter().find_map(|event| if let Event::Drain(id, 7, 0) = event { Some(*id) } else { None });
+        assert!(drained.is_some() && events.len() == 3, "both pods are ready: {events:?}");
+        pods.remove(101.0, drained.unwrap());
+        assert!((pods.accounts[0].spare[0] - 123.0).abs() < 1e-9, "it stands by again: {:?}", pods.accounts[0].spare);
+        assert!((pods.seconds(200.0)[0] - 600.0).abs() < 1e-9, "three accelerators");
     }
 
     #[test]

@@ -349,6 +349,9 @@ impl<'a> World<'a> {
         for pod in &self.pods.all {
             let slot = &mut self.live[pod.service].slots[pod.pool];
             held[pod.pool] += u32::from(pod.stage != Stage::Waiting);
+            if pod.bridge {
+                continue;
+            }
             match pod.stage {
                 Stage::Waiting => slot.refused.extend(Pods::refused_since(pod)),
                 Stage::Starting(_) => slot.starting.push(pod.made),

@@ -40,7 +40,7 @@ fn write(arguments: &Arguments, all: &[Case], title: &str, lines: &[Line]) -> Re
     text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     let mut law = f64::NAN;
     for line in lines {
-        if line.policy == "law" {
+        if line.policy.starts_with("law") {
             law = line.figure.dollars;
         }
         let _ = writeln!(
@@ -54,6 +54,11 @@ fn write(arguments: &Arguments, all: &[Case], title: &str, lines: &[Line]) -> Re
             line.figure.starts,
             line.most
         );
+    }
+    text.push_str("\n| case | promised | figure | bound | |\n| --- | --- | --- | --- | --- |\n");
+    for (line, row) in lines.iter().flat_map(|line| line.rows.iter().map(move |row| (line, row))) {
+        let kept = if row.kept { "kept" } else { "missed" };
+        let _ = writeln!(text, "| {} | {} | {:.4} | {} | {kept} |", line.name, row.what, row.is, row.bound);
     }
     std::fs::create_dir_all(&arguments.output)?;
     let value = json!({"command": Arguments::command(), "traces": cases::notes(all), "lines": lines});

@@ -43,6 +43,8 @@ pub struct Law {
     ready: Vec<BTreeSet<Reporter>>,
     ready_count: u32,
     random: Random,
+    /// Most replicas asked for at once, by pool.
+    pub asked: Vec<u32>,
     /// Decisions that changed something, with their reasons, if they are wanted.
     pub log: Option<Vec<(f64, String)>>,
     /// Passes with all that they rested on, if they are wanted.
@@ -53,7 +55,7 @@ impl Law {
     /// The law over the services and pools of a run.
     #[must_use]
     pub fn new(setup: &Setup, faults: Faults) -> Self {
-        let gateways: Vec<Reporter> = (0..GATEWAYS).map(|index| Reporter(format!("gateway-{index}"))).collect();
+        let gateways: Vec<Reporter> = (0..GATEWAYS).map(|index| Reporter::from(format!("gateway-{index}"))).collect();
         let services: Vec<Service> = setup.services.iter().enumerate().map(|(i, s)| service(i, s, setup)).collect();
         let sample = |service: &Service| ServiceSample {
             service: service.id.clone(),
@@ -91,6 +93,7 @@ impl Law {
             ready: vec![BTreeSet::new(); setup.services.len()],
             ready_count: 0,
             random: Random::new(setup.seed, 0xfa),
+            asked: vec![0; setup.pools.len()],
             log: None,
             passes: None,
         }
@@ -145,7 +148,7 @@ impl Law {
             let id = &self.fleet.services[index].id;
             let (state, faults, random) = (&mut self.state, &self.faults, &mut self.random);
             live.queue.servers(&mut |server| {
-                let pod = Reporter(format!("{index}-{}-{}", server.pool, server.pod));
+                let pod = Reporter::from(format!("{index}-{}-{}", server.pool, server.pod));
                 if due && (faults.loss <= 0.0 || random.unit() >= faults.loss) {
                     let mut sample = written(&server);
                     faults.bend_server(&mut sample, random);
@@ -198,6 +201,9 @@ impl Policy for Law {
                 }
             }
             self.state.memory(&service.id).record(now, &service.replicas, decision);
+        }
+        for (pool, asked) in self.asked.iter_mut().enumerate() {
+            *asked = (*asked).max(want.iter().map(|pools| pools[pool]).sum());
         }
         self.state.rehearse(now, self.state.remembered().div_ceil(REHEARSALS));
     }
