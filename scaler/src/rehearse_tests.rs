@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Increase, Memory, State};
+use crate::{Increase, State};
 
 const LEAD: f64 = 60.0;
 const START: i64 = 1_000_000;

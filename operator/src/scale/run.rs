@@ -237,7 +237,7 @@ impl Scaling {
         for start in self.starts.measure(now, &seen.pods, |service| seen.plans.contains_key(service)) {
             self.state.memory(&start.service).note_start(&start.pool, start.seconds);
             let phases: Vec<_> = start.phases.iter().map(|(phase, seconds)| (phase.name(), *seconds)).collect();
-            let service = (start.service.namespace.as_str(), start.service.name.as_str());
+            let service = (&*start.service.namespace, &*start.service.name);
             self.context.metrics.started(service, start.pool.as_str(), &phases);
             tracing::info!(service = %start.service, pool = %start.pool, ?phases, "a replica started");
         }
