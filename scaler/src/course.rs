@@ -1,20 +1,23 @@
 //! A replay: what a forecast would have cost, and how many requests would have been late.
 
+use crate::profile::Sustained;
+use crate::rehearse::Terms;
 use crate::series::Series;
 
-/// Share of its raw throughput that a replica is planned to run at: beyond it queues grow for ever.
-const PLANNED: f64 = 0.85;
+/// Most replicas whose capacity is told apart; beyond it grows evenly.
+const TABLE: usize = 4_096;
 
 /// What a replay is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Course<'a> {
     pub(crate) series: &'a Series,
     /// The first bin that counts.
     pub(crate) from: usize,
     /// Seconds of a start.
     pub(crate) lead: f64,
-    /// Requests per second that a replica sustains within the objective.
-    pub(crate) rate: f64,
+    /// Requests per second that replicas sustain within the objective, and that of so many together.
+    sustained: Sustained,
+    capacities: Vec<f64>,
     /// Fewest replicas.
     pub(crate) least: f64,
     /// Seconds that a request may wait.
@@ -30,7 +33,32 @@ pub(crate) struct Run {
     pub(crate) late: f64,
 }
 
-impl Course<'_> {
+impl<'a> Course<'a> {
+    /// What counts from bin `from` on, by these terms.
+    pub(crate) fn new(series: &'a Series, from: usize, terms: &Terms) -> Self {
+        let sustained = terms.sustained;
+        let highest = series.high.iter().fold(0.0f32, |highest, rate| highest.max(*rate));
+        let most = (4.0 * f64::from(highest) / sustained.one).clamp(8.0, TABLE as f64) as usize;
+        let capacities = (0..=most).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
+        let (lead, least, patience) = (terms.lead, terms.least, terms.patience);
+        Self { series, from, lead, least, patience, sustained, capacities }
+    }
+
+    /// Requests per second that so many replicas sustain.
+    fn capacity(&self, replicas: f64) -> f64 {
+        let known = self.capacities.get(replicas as usize).copied();
+        known.unwrap_or_else(|| replicas * self.sustained.each(replicas))
+    }
+
+    /// Replicas that sustain so many requests per second.
+    fn replicas(&self, rate: f64) -> f64 {
+        let replicas = self.capacities.partition_point(|capacity| *capacity < rate - 1e-6 * self.sustained.one);
+        if replicas < self.capacities.len() {
+            return replicas as f64;
+        }
+        (rate / self.sustained.each(replicas as f64)).ceil()
+    }
+
     /// Replays `multiplier` times a forecast. The law around it is the live one in short: up at once, down step by step,
     /// and never below what came last and its backlog.
     pub(crate) fn run(&self, forecast: &[f32], multiplier: f64) -> Run {
@@ -47,10 +75,10 @@ impl Course<'_> {
             let before = f64::from(self.series.mean[index - 1]);
             let backlog = queue / self.lead.max(self.patience).max(step);
             let need = (f64::from(forecast[index - 1]) * multiplier).max(before + backlog);
-            let want = (need / self.rate - 1e-6).ceil().max(self.least);
+            let want = self.replicas(need).max(self.least);
             let was = desired;
             if index == begin {
-                desired = want.max((before / self.rate).ceil());
+                desired = want.max(self.replicas(before));
                 asked.fill(desired);
             } else if want > desired {
                 (desired, moved) = (want, index);
@@ -72,8 +100,8 @@ impl Course<'_> {
     /// The share of a bin's requests that is late with so many ready, and the queue that it leaves.
     fn late(&self, index: usize, queue: f64, ready: f64) -> (f64, f64) {
         let (load, high) = (f64::from(self.series.mean[index]), f64::from(self.series.high[index]));
-        let planned = ready * self.rate;
-        let most = planned / PLANNED;
+        let planned = self.capacity(ready);
+        let most = ready * self.sustained.full;
         let left = (queue + (load - most) * self.series.step).max(0.0);
         let waits = |queue: f64| queue > most * self.patience;
         if waits(queue) || waits(left) {
@@ -84,7 +112,7 @@ impl Course<'_> {
         }
         // So much of the bin lies above what is planned, and some of what comes then is late.
         let above = if load >= planned { 1.0 } else { 0.1 + 0.4 * (high - planned) / (high - load).max(1e-9) };
-        let excess = ((high.max(load) / planned.max(1e-9) - 1.0) / (1.0 / PLANNED - 1.0)).min(1.0);
+        let excess = ((high.max(load) - planned) / (most - planned).max(1e-9)).min(1.0);
         (above * excess * excess.max(0.2), left)
     }
 
@@ -93,12 +121,12 @@ impl Course<'_> {
         let bins = (self.from..self.series.mean.len()).filter(|index| self.series.known[*index]);
         bins.fold((0.0, 0.0), |(cost, all), index| {
             let load = f64::from(self.series.mean[index]);
-            (cost + (load / self.rate).ceil().max(self.least).max(0.05), all + load * self.series.step)
+            (cost + self.replicas(load).max(self.least).max(0.05), all + load * self.series.step)
         })
     }
 }
 
 /// How many replicas go in one step.
 pub(crate) fn down(desired: f64) -> f64 {
-    (desired * 0.125).floor().max(1.0)
+    (desired * 0.25).floor().max(1.0)
 }

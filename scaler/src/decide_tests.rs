@@ -19,7 +19,7 @@ fn load_raises_on_premises_first_and_says_why() {
     assert_eq!(outcome(&service), (2, 0));
     let reason = reason(&service);
     assert!(reason.starts_with("load ") && reason.ends_with("; +1 on l40s-onprem at $0.90/h"), "{reason}");
-    service.signals = Some(load(one * 5.5));
+    service.signals = Some(load(needing(&service, 6)));
     assert_eq!(outcome(&service), (4, 2), "the pool on premises has four");
     service.signals = Some(load(one * 0.9));
     assert_eq!(decided(&service).outcome, Outcome::Hold { reason: self::reason(&service) });
@@ -149,10 +149,9 @@ fn terminating_pods_still_hold_their_accelerators() {
 
 #[test]
 fn every_cap_holds() {
-    let one = sustained(&service("s"));
     let busy = |change: fn(&mut Service)| {
         let mut service = service("s");
-        service.signals = Some(load(one * 8.0));
+        service.signals = Some(load(needing(&service, 8)));
         change(&mut service);
         outcome(&service)
     };
@@ -257,14 +256,14 @@ fn a_rollout_without_a_spare_accelerator_takes_one_of_several() {
     service.replicas.remove(&slot("r1", CLOUD));
     service.replicas.insert(slot("r1", ONPREM), ready(4));
     with_new_revision(&mut service, 0);
-    service.signals = Some(load(sustained(&service) * 3.9));
+    service.signals = Some(load(needing(&service, 4)));
     let replicas = after(&service, &decided(&service));
     assert_eq!((replicas[&slot("r1", ONPREM)], replicas[&slot("r2", ONPREM)]), (3, 0));
     service.replicas.insert(slot("r1", ONPREM), Count { terminating: 1, ..ready(3) });
     assert!(matches!(decided(&service).outcome, Outcome::Hold { .. }), "waits for it to end");
     service.replicas.insert(slot("r1", ONPREM), ready(3));
     service.memory.lowered_at = Some(NOW - 1.0);
-    service.memory.need_at_fall = sustained(&service) * 3.9;
+    service.memory.need_at_fall = needing(&service, 4);
     let replicas = after(&service, &decided(&service));
     assert_eq!((replicas[&slot("r1", ONPREM)], replicas[&slot("r2", ONPREM)]), (3, 1));
 }

@@ -3,6 +3,7 @@
 use crate::decide::Cause;
 use crate::forecast::{Ability, Need, need};
 use crate::memory::REFUSED_AFTER;
+use crate::profile::Sustained;
 use crate::{PoolName, Profile, Revision, Service, Slot};
 use litemap::LiteMap;
 
@@ -12,13 +13,19 @@ const OVERDUE: f64 = 60.0;
 /// What one replica on a pool does.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
-    /// Requests per second within the objective.
+    /// Requests per second within the objective, alone.
     pub rate: f64,
+    /// The same, and among others.
+    pub sustained: Sustained,
     /// Seconds of a lone request.
     pub lone: f64,
     /// Whether a lone request is in time.
     pub meets: bool,
 }
+
+/// Of a pool that the plan doesn't have.
+const NOTHING: Speed =
+    Speed { rate: 1e-9, sustained: Sustained { one: 1e-9, full: 1e-9 }, lone: f64::MAX, meets: false };
 
 /// A decision in the making.
 #[derive(Debug)]
@@ -53,8 +60,9 @@ impl<'a> Draft<'a> {
             let known = service.profiles.get(&pool.name).copied();
             let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed));
             let profile = profile.sound_or_prior(pool.relative_speed);
-            let rate = profile.sustainable(plan.objective, plan.max_batch);
-            Speed { rate, lone: profile.time(1.0), meets: profile.meets(plan.objective) }
+            let sustained = profile.sustained(plan.objective, plan.max_batch);
+            let (lone, meets) = (profile.time(1.0), profile.meets(plan.objective));
+            Speed { rate: sustained.one, sustained, lone, meets }
         });
         let mut draft = Self {
             service,
@@ -102,7 +110,7 @@ impl<'a> Draft<'a> {
     /// What one replica on `pool` does.
     pub fn speed(&self, pool: &PoolName) -> Speed {
         let place = self.service.plan.pools.iter().position(|known| known.name == *pool);
-        place.map(|place| self.speeds[place]).unwrap_or(Speed { rate: 1e-9, lone: f64::MAX, meets: false })
+        place.map_or(NOTHING, |place| self.speeds[place])
     }
 
     /// Replicas in `slot` that the scheduler has refused for too long, while they are still asked for.
@@ -121,11 +129,18 @@ impl<'a> Draft<'a> {
     pub fn capacity(&self) -> f64 {
         let (serving, any_ready) = (self.serving(), self.ready(self.serving()) > 0);
         let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
-        let rates = slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, target)| {
+        let counts = slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, target)| {
             let overdue = if any_ready { self.overdue(slot) } else { 0 };
-            f64::from(target.saturating_sub(self.refused(slot)).saturating_sub(overdue)) * self.speed(&slot.pool).rate
+            (slot, target.saturating_sub(self.refused(slot)).saturating_sub(overdue))
         });
-        rates.sum()
+        self.together(counts.collect())
+    }
+
+    /// Requests per second that so many replicas sustain together.
+    fn together(&self, counts: Vec<(&Slot, u32)>) -> f64 {
+        let all: f64 = counts.iter().map(|(_, count)| f64::from(*count)).sum();
+        let rates = counts.iter().filter(|(_, count)| *count > 0);
+        rates.map(|(slot, count)| f64::from(*count) * self.speed(&slot.pool).sustained.each(all)).sum()
     }
 
     /// The same without the spare replicas that `minWarm` keeps beyond need.
@@ -163,11 +178,10 @@ impl<'a> Draft<'a> {
 
     fn ability(&self) -> Ability {
         let slots = self.service.replicas.iter().filter(|(slot, _)| slot.revision == *self.serving());
-        let rates = slots.filter(|(slot, _)| self.allows(&slot.pool));
-        let (rate, ready) = rates.fold((0.0, 0.0), |(rate, ready), (slot, count)| {
-            let replicas = f64::from(count.ready);
-            (rate + replicas * self.speed(&slot.pool).rate, ready + replicas)
-        });
+        let counts = slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, count)| (slot, count.ready));
+        let counts: Vec<(&Slot, u32)> = counts.collect();
+        let ready = counts.iter().map(|(_, count)| f64::from(*count)).sum();
+        let rate = self.together(counts);
         let lone = self.speeds.iter().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
         let profile = Profile { fixed: lone, per_row: 0.0, measured: false };

@@ -11,17 +11,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 pub(crate) const MULTIPLIERS: [f64; 8] = [0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 2.0, 2.6];
 /// Half of what was learned is forgotten in so many seconds.
 const HALF_LIFE: f64 = 8.0 * 3_600.0;
-/// What the first order of lateness beyond the tolerance weighs, in units of the least possible cost. It grows with the
-/// logarithm: an objective that is out of reach must not buy replicas without end.
-const PENALTY: f64 = 1.5;
+/// What the first lateness beyond the tolerance weighs, in units of the least possible cost. It grows with the root: an
+/// objective that is out of reach must not buy replicas without end, and one that is far off is worth more than one step.
+const PENALTY: f64 = 1.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at.
-const AIM: f64 = 0.8;
+const AIM: f64 = 0.7;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
 /// One rehearsal counts for no more missed objectives than this.
 const WORST: f64 = 40.0;
+/// How fast what a replica is taken to sustain follows the burn, by how many missed objectives at most in one rehearsal,
+/// and how far: a profile is careful, and what is careful at noon is waste all day.
+const STRETCH: f64 = 0.01;
+const WORST_STRETCH: f64 = 12.0;
+const STRETCHES: (f64, f64) = (1.0, 1.15);
 /// How much of what is usual one rehearsal changes.
 const USUAL: f64 = 0.05;
 const TOLERANCES: (f64, f64) = (0.1, 3.0);
@@ -57,6 +62,8 @@ pub struct Experience {
     pub policy: Option<Policy>,
     /// Factor on the share of late requests that a replay may have: follows the measured burn of the objective.
     pub tolerance: f64,
+    /// How many times what its profile says a replica has turned out to sustain.
+    pub stretch: f64,
     /// Answers between two rehearsals, of late.
     usual: f64,
 }
@@ -71,7 +78,7 @@ struct Sum {
 impl Default for Experience {
     fn default() -> Self {
         let (at, lead, rate, ideal, all, usual) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-        Self { at, lead, rate, ideal, all, runs: Vec::new(), policy: None, tolerance: 1.0, usual }
+        Self { at, lead, rate, ideal, all, runs: Vec::new(), policy: None, tolerance: 1.0, stretch: 1.0, usual }
     }
 }
 
@@ -117,6 +124,8 @@ impl Experience {
         let error = (weight * (1.0 - late / (AIM * tail(objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
+            let stretch = self.stretch * (STRETCH * error.max(-WORST_STRETCH)).exp();
+            self.stretch = stretch.clamp(STRETCHES.0, STRETCHES.1);
         }
     }
 
@@ -142,7 +151,7 @@ impl Experience {
     fn score(&self, sum: &Sum, objective: Option<Objective>) -> f64 {
         let tolerated = tail(objective) * self.tolerance;
         let excess = (f64::from(sum.late) / self.all - tolerated).max(0.0) / tolerated;
-        f64::from(sum.cost) / self.ideal + PENALTY * excess.ln_1p()
+        f64::from(sum.cost) / self.ideal + PENALTY * 2.0 * ((1.0 + excess).sqrt() - 1.0)
     }
 }
 
@@ -166,4 +175,34 @@ fn read_runs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Sum>, D::
     let runs: Vec<Sum> = pairs.map(sum).collect();
     let sound = runs.iter().all(|sum| sum.cost.is_finite() && sum.late.is_finite());
     sound.then_some(runs).ok_or_else(|| D::Error::custom("runs that are no numbers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_replica_sustains_follows_the_burn_within_bounds() {
+        let objective = Some(Objective { percentile: 99.0, target: 0.4 });
+        let mut experience = Experience::default();
+        (0..100).for_each(|_| experience.follow_burn(0.0, 1_000.0, objective));
+        assert_eq!(experience.stretch, STRETCHES.1);
+        experience.follow_burn(0.5, 1_000.0, objective);
+        assert!(experience.stretch < 0.95 * STRETCHES.1, "{}", experience.stretch);
+        (0..10).for_each(|_| experience.follow_burn(0.5, 1_000.0, objective));
+        assert_eq!(experience.stretch, STRETCHES.0);
+        experience.follow_burn(f64::NAN, 1_000.0, objective);
+        assert!(experience.stretch.is_finite());
+    }
+
+    #[test]
+    fn to_be_late_is_dearer_the_further_beyond_and_the_stricter_the_objective() {
+        let experience = Experience { ideal: 1.0, all: 1_000.0, ..Experience::default() };
+        let score = |late: f32, percentile: f64| {
+            experience.score(&Sum { cost: 1.0, late }, Some(Objective { percentile, target: 0.4 }))
+        };
+        assert!((score(10.0, 99.0) - 1.0).abs() < 1e-3);
+        assert!(score(20.0, 99.0) > score(15.0, 99.0) && score(15.0, 99.0) > 1.0);
+        assert!(score(20.0, 99.9) - score(10.0, 99.9) > score(20.0, 99.0) - score(10.0, 99.0));
+    }
 }

@@ -19,14 +19,17 @@ pub enum Expert {
 
 /// Shortest and longest window that is asked for.
 const SHORTEST: f64 = 10.0;
-const LONGEST: f64 = 8.0 * 3_600.0;
+const LONGEST: f64 = DAY;
 const DAY: f64 = 86_400.0;
+/// Of a fine series, what lies further back than this is looked up in the day's bins.
+const FAR: f64 = 3_600.0;
 
 /// All experts for a service whose replicas start in `lead` seconds. Their number doesn't depend on it.
 pub(crate) fn experts(lead: f64) -> Vec<Expert> {
     let span = |seconds: f64| seconds.clamp(SHORTEST, LONGEST);
-    let mut all: Vec<Expert> = [10.0, 60.0, 180.0, 600.0, 1_800.0, 7_200.0].map(|s| Expert::Highest(span(s))).into();
-    all.extend([1.0, 5.0, 20.0, 120.0].map(|starts| Expert::Highest(span(starts * lead))));
+    let spans = [10.0, 60.0, 180.0, 600.0, 1_800.0, 7_200.0, 28_800.0, DAY];
+    let mut all: Vec<Expert> = spans.map(|s| Expert::Highest(span(s))).into();
+    all.extend([5.0, 20.0].map(|starts| Expert::Highest(span(starts * lead))));
     for window in [span(lead.max(30.0)), span(5.0 * lead.max(30.0))] {
         all.extend([1.0, 5.0].map(|holds| Expert::Mean(window, span(holds * lead.max(30.0)))));
     }
@@ -66,6 +69,12 @@ impl Expert {
     pub(crate) fn over(self, series: &Series, lead: f64) -> Vec<f32> {
         let bins = |seconds: f64| ((seconds / series.step).round() as usize).max(1);
         match self {
+            Self::Highest(span) if span > FAR && series.is_fine() => {
+                let far = highest(&series.day_high(), ((span / series.day_step()) as usize).max(1));
+                let near = highest(&series.high, bins(FAR));
+                let at = |(index, near): (usize, f32)| near.max(series.day_at(index).map_or(0.0, |day| far[day]));
+                near.into_iter().enumerate().map(at).collect()
+            }
             Self::Highest(span) => highest(&series.high, bins(span)),
             Self::Mean(span, hold) => highest(&means(&series.mean, bins(span)), bins(hold)),
             Self::Trend(span) => {
@@ -149,6 +158,25 @@ mod tests {
     fn windows_slide() {
         assert_eq!(highest(&[1.0, 3.0, 2.0, 0.0, 1.0], 2), [1.0, 3.0, 3.0, 2.0, 1.0]);
         assert_eq!(means(&[2.0, 4.0, 6.0], 2), [2.0, 3.0, 5.0]);
+    }
+
+    /// Replayed and live, a window of a day knows what was hours ago, in fine series as well.
+    #[test]
+    fn a_long_window_reaches_beyond_the_fine_series() {
+        let mut history = None;
+        for ten in 0..4_320u64 {
+            let amount = if (360..366).contains(&ten) { 900 } else { 100 };
+            let (from, to) = ((ten * 10) as f64, ((ten + 1) * 10) as f64);
+            History::add(&mut history, Increase { amount, from, to });
+        }
+        let history = history.unwrap();
+        let series = Series::of(&history, 60.0);
+        for (span, highest) in [(DAY, 90.0), (28_800.0, 10.0)] {
+            let replayed = *Expert::Highest(span).over(&series, 60.0).last().unwrap();
+            let live = Expert::Highest(span).now(&history, 43_200.0, 60.0);
+            assert!((f64::from(replayed) / highest - 1.0).abs() < 0.1, "{span}: {replayed}");
+            assert!((live / highest - 1.0).abs() < 0.1, "{span}: {live}");
+        }
     }
 
     #[test]

@@ -88,10 +88,12 @@ impl History {
         let begin = from.max(open).max(self.since);
         while end - begin >= 1.0 {
             let last = bin(end - 1e-6, FINE);
-            let first = (last - MIDDLE / FINE + 1).max(bin(begin, FINE));
+            let whole = last - MIDDLE / FINE + 1;
+            let first = whole.max(bin(begin, FINE));
             let width = end - ((first * FINE) as f64).max(self.since);
-            let mean = self.sum(first, last) / width.max(1.0);
-            give(mean, mean, width);
+            // What is shorter than ten seconds tells a mean, but is no burst for that.
+            let high = self.sum(whole, last) / (end - (whole * FINE) as f64);
+            give(self.sum(first, last) / width.max(1.0), high, width);
             end = (first * FINE) as f64;
         }
     }

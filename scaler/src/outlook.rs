@@ -16,6 +16,12 @@ const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
 const CREST: usize = 12;
 
 impl Known {
+    /// The profiles, as far as the service has turned out to sustain more or less than they say.
+    pub(crate) fn stretch(&self, service: &mut Service) {
+        let stretch = self.experience.stretch;
+        service.profiles.values_mut().for_each(|profile| *profile = profile.moved_by(stretch));
+    }
+
     /// What `service` is to be ready for, in requests per second; `None`: it was never called.
     pub(crate) fn foresee(&mut self, now: f64, service: &Service) -> Option<f64> {
         let terms = *self.terms.insert(terms(service));
@@ -53,7 +59,7 @@ impl State {
             }
             // Whatever may come of a day that its floor has borne with ease, nothing is to be learned from it.
             let highest = history.highest_between(now - DAY, now).unwrap_or(0.0);
-            if highest * GREATEST <= terms.rate * terms.least {
+            if highest * GREATEST <= terms.sustained.one * terms.least {
                 known.spared = now;
             } else {
                 due.push((known.experience.at, service, known));
@@ -117,7 +123,7 @@ fn terms(service: &Service) -> Terms {
     let least = plan.bounds.min.max(plan.bounds.min_warm).max(1);
     Terms {
         lead: slowest.unwrap_or_else(|| memory.start_seconds(&pool.name)),
-        rate: profile.sustainable(plan.objective, plan.max_batch),
+        sustained: profile.sustained(plan.objective, plan.max_batch),
         least: f64::from(least),
         objective: Some(objective),
         patience: (objective.target - 2.0 * profile.time(1.0)).max(objective.target / 4.0),

@@ -368,7 +368,7 @@ proptest! {
         (0..gap).for_each(|_| life.second(None));
         prop_assert!(life.replicas() >= before);
         (0..400).for_each(|_| life.second(Some(next)));
-        let enough = (next as f64 / sustained(&life.service)).ceil() as u32;
+        let enough = (1..100).find(|replicas| sustained_by(&life.service, *replicas) >= next as f64).unwrap();
         prop_assert!((enough..=enough + 1).contains(&life.replicas()), "{} of {enough}", life.replicas());
     }
 }

@@ -5,6 +5,7 @@
 use crate::course::Course;
 use crate::experience::{Experience, MULTIPLIERS};
 use crate::expert::experts;
+use crate::profile::Sustained;
 use crate::series::Series;
 use crate::{History, Objective, ServiceId};
 
@@ -22,8 +23,8 @@ const RUN_IN: usize = 6;
 pub(crate) struct Terms {
     /// Seconds of a start.
     pub(crate) lead: f64,
-    /// Requests per second that a replica sustains.
-    pub(crate) rate: f64,
+    /// Requests per second that replicas sustain.
+    pub(crate) sustained: Sustained,
     /// Fewest replicas.
     pub(crate) least: f64,
     /// The objective.
@@ -68,19 +69,12 @@ impl Rehearsal {
         if let Some((late, answers)) = late {
             experience.follow_burn(late, answers, terms.objective);
         }
-        if !experience.tells(lead, terms.rate, experts.len()) {
-            experience.begin(lead, terms.rate, experts.len());
+        if !experience.tells(lead, terms.sustained.one, experts.len()) {
+            experience.begin(lead, terms.sustained.one, experts.len());
         }
         let new = (0..series.mean.len()).find(|index| series.end_of(*index) > experience.at + 0.5);
         if let Some(new) = new {
-            let course = Course {
-                series: &series,
-                from: new.max(RUN_IN),
-                lead,
-                rate: terms.rate,
-                least: terms.least,
-                patience: terms.patience,
-            };
+            let course = Course::new(&series, new.max(RUN_IN), &terms);
             experience.fade(series.end - experience.at.max(series.end - 86_400.0));
             experience.add_ideal(course.ideal());
             for (number, expert) in experts.iter().enumerate() {

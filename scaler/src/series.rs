@@ -72,6 +72,27 @@ impl Series {
         }
     }
 
+    /// Whether bins are finer than the day's.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.step < self.day_step()
+    }
+
+    /// Seconds of the day's bins.
+    pub(crate) fn day_step(&self) -> f64 {
+        COARSE as f64
+    }
+
+    /// The highest of each of the day's bins; 0 where nobody knows.
+    pub(crate) fn day_high(&self) -> Vec<f32> {
+        self.day.iter().map(|(_, high)| if high.is_nan() { 0.0 } else { *high }).collect()
+    }
+
+    /// The last of the day's bins that has ended when bin `index` ends.
+    pub(crate) fn day_at(&self, index: usize) -> Option<usize> {
+        let ended = bin(self.end_of(index), COARSE) - 1 - (self.day_end - COARSES);
+        usize::try_from(ended).ok().map(|ended| ended.min(self.day.len() - 1))
+    }
+
     /// When a bin ends.
     pub(crate) fn end_of(&self, index: usize) -> f64 {
         self.end - (self.mean.len() - 1 - index) as f64 * self.step

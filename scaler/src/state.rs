@@ -235,10 +235,18 @@ impl State {
         known.memory.observe(now, &service.plan, &service.replicas);
         service.memory = known.memory.clone();
         service.profiles = known.profiles(&service.plan);
+        known.stretch(service);
         let forecast = known.foresee(now, service);
+        let told = known.traffic.told(now);
         let span = service.memory.hold_seconds(&service.plan, &service.replicas);
         let view = View { gateways, servers, span, objective: service.plan.objective };
-        service.signals = self.signals(now, &service.id, view).map(|signals| Signals { forecast, ..signals });
+        let signals = self.signals(now, &service.id, view);
+        service.signals = signals.map(|signals| Signals {
+            forecast,
+            arrivals_short: signals.arrivals_short * told,
+            arrivals_long: signals.arrivals_long * told,
+            ..signals
+        });
     }
 
     fn queued(&self, now: f64, service: &ServiceId, ready: &BTreeSet<Reporter>) -> Option<u64> {

@@ -100,6 +100,17 @@ pub fn sustained(service: &Service) -> f64 {
     service.profiles[&ONPREM.into()].sustainable(service.plan.objective, service.plan.max_batch)
 }
 
+/// Requests per second that so many replicas of [`service`] sustain together.
+pub fn sustained_by(service: &Service, replicas: u32) -> f64 {
+    let sustained = service.profiles[&ONPREM.into()].sustained(service.plan.objective, service.plan.max_batch);
+    f64::from(replicas) * sustained.each(f64::from(replicas))
+}
+
+/// Requests per second for which [`service`] needs so many replicas, and no more.
+pub fn needing(service: &Service, replicas: u32) -> f64 {
+    (sustained_by(service, replicas - 1) + sustained_by(service, replicas)) / 2.0
+}
+
 /// The decision on a service alone in the fleet.
 pub fn decided(service: &Service) -> Decision {
     decide(NOW, &fleet(vec![service.clone()])).remove(0)

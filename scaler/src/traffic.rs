@@ -74,6 +74,12 @@ impl Traffic {
         self.history.as_ref().map_or(0.0, |history| history.rate(now, window))
     }
 
+    /// The part of a rate that counts: what came in the very first seconds is spread over ten, for one second is none.
+    pub(crate) fn told(&self, now: f64) -> f64 {
+        const ENOUGH: f64 = 10.0;
+        self.history.as_ref().map_or(1.0, |history| (history.age(now) / ENOUGH).clamp(1.0 / ENOUGH, 1.0))
+    }
+
     pub(crate) fn peak(&self, now: f64, span: f64) -> f64 {
         self.history.as_ref().map_or(0.0, |history| history.peak(now, span, 10.0))
     }
@@ -223,5 +229,14 @@ mod tests {
         assert_eq!(answered(&[6, 3, 1], 5.0).share(), Some(0.1), "beyond the last bound nobody knows");
         assert_eq!(answered(&[6, 3, 1], 0.1).since(answered(&[4, 3, 0], 0.1)), Answered { all: 3.0, late: 1.0 });
         assert_eq!(answered(&[1, 0, 0], 0.1).since(answered(&[4, 3, 0], 0.1)), Answered { all: 1.0, late: 0.0 });
+    }
+
+    #[test]
+    fn the_first_second_is_no_rate() {
+        let mut traffic = Traffic::default();
+        assert_eq!(traffic.told(5.0), 1.0);
+        traffic.add(Increase { amount: 50, from: 100.0, to: 101.0 });
+        assert!((traffic.told(101.0) - 0.1).abs() < 1e-9);
+        assert_eq!(traffic.told(150.0), 1.0);
     }
 }

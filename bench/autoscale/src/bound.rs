@@ -159,9 +159,12 @@ impl Lateness {
         let (mut lower, mut best): (f64, Option<(Plan, f64)>) = (0.0, None);
         // The price of a late answer lies between nothing and the whole schedule.
         let (mut low, mut high) = (1e-4_f64, 1e6_f64);
+        let mut bracket = (low, high);
         for _ in 0..26 {
             let price = (low * high).sqrt();
             let (plan, value) = self.plan(start, price);
+            bracket =
+                if plan.late > allowed { (price.max(bracket.0), bracket.1) } else { (bracket.0, price.min(bracket.1)) };
             lower = lower.max(value - price * allowed);
             let attained = simulate(&plan);
             let keeps = attained >= 1.0 - tolerated;
@@ -182,8 +185,8 @@ impl Lateness {
                 break;
             }
         }
-        // The lower bound has its own best price.
-        let (mut low, mut high) = (1e-4_f64, 1e6_f64);
+        // The lower bound has its own best price. More of it never makes more late, so what is known already confines it.
+        let (mut low, mut high) = bracket;
         while high / low > 1.05 {
             let price = (low * high).sqrt();
             let (plan, value) = self.plan(start, price);

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Seconds at the beginning of a long trace that aren't measured.
 const WARM_UP: usize = 600;
 
+/// Seconds of a stage of the bounds, where seconds one by one aren't told apart.
+const COARSE: usize = 5;
+
 /// A case.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -44,6 +47,12 @@ impl Case {
     #[must_use]
     pub fn warm_up(&self) -> usize {
         if self.trace.seconds() >= 6 * WARM_UP { WARM_UP } else { self.trace.seconds() / 10 }
+    }
+
+    /// Requests that are measured.
+    #[must_use]
+    pub fn measured(&self) -> f64 {
+        self.trace.counts[self.warm_up().min(self.trace.seconds())..].iter().map(|count| f64::from(*count)).sum()
     }
 
     /// Seconds after which a request is given up.
@@ -84,7 +93,8 @@ impl Case {
     /// Late answers by stage, for the bounds.
     #[must_use]
     pub fn lateness(&self) -> Lateness {
-        let step = if self.trace.seconds() > 300_000 { 5 } else { 1 };
+        // Against a start of a minute, five seconds are nothing.
+        let step = if self.trace.seconds() > 300_000 || self.start.mean >= 12.0 * COARSE as f64 { COARSE } else { 1 };
         Lateness::of(&self.trace, &self.table, self.warm_up(), step)
     }
 

@@ -3,18 +3,18 @@
 use crate::case::Case;
 use crate::policy::faults::Faults;
 use crate::policy::law::Law;
-use crate::policy::schedule::Foresight;
 use crate::rival::{NAMES, Rival};
+use crate::search::{Search, Searched};
 use crate::trace::Kind;
 use crate::world::{Outcome, run};
-use serde::Serialize;
-use std::sync::Arc;
+use crate::{bound, foresee};
+use serde::{Deserialize, Serialize};
 
 /// Shares in time that are asked for, in percent.
 pub const ASKED: [f64; 2] = [99.0, 99.9];
 
 /// What a policy cost, and what it gave for it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figure {
     /// Dollars.
     pub dollars: f64,
@@ -44,7 +44,7 @@ impl From<&Outcome> for Figure {
 }
 
 /// A rival at its best.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tuned {
     /// Settings found in hindsight.
     pub settings: Rival,
@@ -55,14 +55,14 @@ pub struct Tuned {
 }
 
 /// Everything about one case and one objective.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cell {
     /// Trace.
     pub trace: String,
     /// Its kind.
     pub kind: Kind,
     /// Kind of service.
-    pub service: &'static str,
+    pub service: String,
     /// Seconds of a start.
     pub start: f64,
     /// Percent asked.
@@ -103,26 +103,17 @@ impl Cell {
     }
 }
 
-/// All settings on one case, by fluid: dollars and share in time.
-pub type Searched = Vec<(Rival, f64, f64)>;
-
-/// The cells of one case, and what the search saw.
+/// The cells of one case, and what the search saw of the settings that every case is tried with.
 #[must_use]
 pub fn cells(case: &Case, grid: &[Rival], events: bool) -> (Vec<Cell>, Searched) {
-    let fluid = case.setup(99.0, false);
-    let searched: Searched = grid
-        .iter()
-        .map(|rival| {
-            let outcome = run(&fluid, rival.policy(case.unit, vec![0]).as_mut());
-            (*rival, outcome.dollars, outcome.attainment)
-        })
-        .collect();
+    let mut search = Search::new(case, grid);
+    let common = search.common();
     let lateness = case.lateness();
-    let cells = ASKED.map(|asked| cell(case, asked, &searched, &lateness, events));
-    (cells.into(), searched)
+    let cells = ASKED.map(|asked| cell(case, asked, &mut search, &lateness, events));
+    (cells.into(), common)
 }
 
-fn cell(case: &Case, asked: f64, searched: &Searched, lateness: &crate::bound::Lateness, events: bool) -> Cell {
+fn cell(case: &Case, asked: f64, search: &mut Search<'_>, lateness: &bound::Lateness, events: bool) -> Cell {
     let setup = case.setup(asked, events);
     let tolerated = 1.0 - asked / 100.0;
     let bound = case.bound(lateness, tolerated);
@@ -137,11 +128,12 @@ fn cell(case: &Case, asked: f64, searched: &Searched, lateness: &crate::bound::L
         dollars_per_1000: bound.plan.cost * price / law.requests.max(1.0) * 1e3,
         p99: 0.0,
     };
-    let rivals = (0..NAMES.len()).map(|family| tuned(case, family, asked, searched, events));
+    search.refine(asked);
+    let rivals = (0..NAMES.len()).map(|family| tuned(case, family, asked, search.all(), events));
     Cell {
         trace: case.trace.name.clone(),
         kind: case.trace.kind,
-        service: case.model.name,
+        service: case.model.name.to_owned(),
         start: case.start.mean,
         asked,
         span_hours: (case.trace.seconds() - case.warm_up()) as f64 / 3_600.0,
@@ -149,7 +141,7 @@ fn cell(case: &Case, asked: f64, searched: &Searched, lateness: &crate::bound::L
         events,
         lower: bound.lower * price,
         clairvoyant,
-        foresight: [0.0, 1.0, 2.0].iter().map(|starts| foresight(case, starts * case.start.mean, asked)).collect(),
+        foresight: [0.0, 1.0, 2.0].iter().map(|starts| foresee::cheapest(case, *starts, asked)).collect(),
         law: Figure::from(&law),
         rivals: rivals.collect(),
     }
@@ -185,30 +177,4 @@ fn tuned(case: &Case, family: usize, asked: f64, searched: &Searched, events: bo
         }
         _ => Tuned { settings: *settings, figure, reached },
     }
-}
-
-/// The cheapest that sees so far ahead and keeps the objective; it too is tuned in hindsight.
-fn foresight(case: &Case, ahead: f64, asked: f64) -> Option<Figure> {
-    let setup = case.setup(asked, false);
-    let start = case.start.mean;
-    let tolerated = 1.0 - asked / 100.0;
-    let mut best: Option<Figure> = None;
-    let blind = ahead < start + 1.0;
-    let windows: &[f64] = if blind { &[1.0, 4.0, 15.0] } else { &[0.0] };
-    let factors: &[f64] = if blind { &[1.0, 1.15, 1.35, 1.7] } else { &[0.0] };
-    for share in [0.3, 1.0, 3.0, 10.0] {
-        let need = Arc::new(crate::bound::need(&case.trace, &case.table, (share * tolerated).min(0.3)));
-        for window in windows {
-            for factor in factors {
-                let window = window * start.max(15.0);
-                let mut policy = Foresight::new(need.clone(), ahead, start, window, *factor);
-                let figure = Figure::from(&run(&setup, &mut policy));
-                let cheaper = best.as_ref().is_none_or(|known| figure.dollars < known.dollars);
-                if figure.attainment >= asked / 100.0 && cheaper {
-                    best = Some(figure);
-                }
-            }
-        }
-    }
-    best
 }

@@ -13,6 +13,9 @@ fn main() -> Result<()> {
     if let Some(file) = &arguments.replay {
         return cli::replay::run(file);
     }
+    if !arguments.join.is_empty() {
+        return cli::table::join(&arguments);
+    }
     match arguments.what {
         What::Fleet => return cli::fleet::run(&arguments),
         What::Schedule => return cli::cluster::schedule(&arguments),

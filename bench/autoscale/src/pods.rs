@@ -127,6 +127,11 @@ pub struct Pods {
     next_id: u64,
     billed_from: f64,
     random: Random,
+    /// Nothing but time moves pods: each pool has all its accelerators, and keeps them.
+    plain: bool,
+    /// When the next start ends or an accelerator is taken, and whether a pod waits; of the pods as they are.
+    soonest: f64,
+    waits: bool,
 }
 
 impl Pods {
@@ -148,7 +153,29 @@ impl Pods {
             next_id: 0,
             billed_from,
             random,
+            plain: pools
+                .iter()
+                .all(|pool| pool.grows.is_none() && pool.spot.is_none() && pool.closed.is_none() && pool.standby == 0),
+            soonest: f64::INFINITY,
+            waits: false,
         }
+    }
+
+    /// Whether time alone, up to `now`, changes nothing.
+    #[must_use]
+    pub fn rests(&self, now: f64) -> bool {
+        self.plain && !self.waits && now < self.soonest
+    }
+
+    /// Notes what comes next.
+    fn look(&mut self) {
+        self.waits = self.all.iter().any(|pod| pod.stage == Stage::Waiting);
+        let moments = self.all.iter().map(|pod| match pod.stage {
+            Stage::Starting(at) => at.min(pod.taken),
+            Stage::Ready => pod.taken,
+            _ => f64::INFINITY,
+        });
+        self.soonest = moments.fold(f64::INFINITY, f64::min);
     }
 
     /// Pods of a slot that are to live.
@@ -167,6 +194,7 @@ impl Pods {
             self.accounts[pool].present += 1;
         }
         self.all.push(Pod { id, service, pool, made: now, bound: now, stage: Stage::Ready, taken, bridge: false });
+        self.look();
         Event::Ready(id, service, pool, 0.0)
     }
 
@@ -184,6 +212,7 @@ impl Pods {
             self.starts += u64::from(now >= self.billed_from);
             let (made, bound, taken) = (now, f64::INFINITY, f64::INFINITY);
             self.all.push(Pod { id, service, pool, made, bound, stage: Stage::Waiting, taken, bridge: false });
+            self.waits = true;
         }
         if live.len() <= desired as usize {
             return;
@@ -198,6 +227,7 @@ impl Pods {
         for id in gone {
             self.release(now, id, events);
         }
+        self.look();
     }
 
     fn release(&mut self, now: f64, id: u64, events: &mut Vec<Event>) {
@@ -214,6 +244,7 @@ impl Pods {
     pub fn remove(&mut self, now: f64, id: u64) {
         let Some(place) = self.all.iter().position(|pod| pod.id == id) else { return };
         let pod = self.all.remove(place);
+        self.look();
         if pod.bridge {
             let start = self.pools[pod.pool].start.draw_phases(&mut self.random, |name| REFILLED.contains(&name));
             self.accounts[pod.pool].spare.push(now + start);
@@ -240,17 +271,15 @@ impl Pods {
     /// When something happens next by itself.
     #[must_use]
     pub fn next(&self) -> f64 {
-        let pods = self.all.iter().map(|pod| match pod.stage {
-            Stage::Starting(at) => at.min(pod.taken),
-            Stage::Ready => pod.taken,
-            _ => f64::INFINITY,
-        });
         let nodes = self.accounts.iter().flat_map(|account| account.ordered.iter().copied());
-        pods.chain(nodes).fold(f64::INFINITY, f64::min)
+        nodes.fold(self.soonest, f64::min)
     }
 
     /// Lets happen what is due.
     pub fn pass(&mut self, now: f64, events: &mut Vec<Event>) {
+        if self.rests(now) {
+            return;
+        }
         for pool in 0..self.pools.len() {
             self.nodes(now, pool);
             self.schedule(now, pool);
@@ -276,6 +305,7 @@ impl Pods {
                 self.stand_in(now, pool, events);
             }
         }
+        self.look();
     }
 
     /// Standby servers serve who waits for a pod, and nobody else.

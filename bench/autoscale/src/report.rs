@@ -1,9 +1,13 @@
 //! The table: Markdown for people, JSON with all figures.
 
-use crate::cell::{ASKED, Cell, Searched};
+use crate::cell::{ASKED, Cell};
 use crate::model::{PRICES, SERVICES};
 use crate::rival::{NAMES, Rival};
+use crate::rows;
+use crate::search::Searched;
 use crate::trace::Kind;
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -27,6 +31,30 @@ struct Fixed {
     reached: usize,
 }
 
+/// What is read of a table's JSON.
+#[derive(Deserialize)]
+struct Part {
+    command: String,
+    traces: Vec<String>,
+    cells: Vec<Cell>,
+    grid: Vec<Rival>,
+    searched: Vec<Vec<[f64; 2]>>,
+}
+
+/// The same with six digits of each figure: more of them is chance.
+fn short(value: Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let long = number.as_f64().filter(|_| number.is_f64());
+            let cut = long.and_then(|figure| format!("{figure:.5e}").parse::<f64>().ok());
+            cut.map_or(Value::Number(number), |figure| json!(figure))
+        }
+        Value::Array(values) => values.into_iter().map(short).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, short(value))).collect(),
+        other => other,
+    }
+}
+
 /// Geometric mean; nothing of nothing.
 #[must_use]
 pub fn geometric(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -34,11 +62,17 @@ pub fn geometric(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
-fn shown(value: Option<f64>) -> String {
+pub(crate) fn shown(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.2}"))
 }
 
 impl Table {
+    /// What each case costs with the configuration of a family that serves all.
+    #[must_use]
+    pub fn one_configuration(&self, family: usize, asked: f64) -> Option<Vec<f64>> {
+        self.fixed(family, asked).map(|fixed| fixed.dollars)
+    }
+
     /// The configuration of a family that keeps the objective on the most cases, and is the cheapest of those.
     fn fixed(&self, family: usize, asked: f64) -> Option<Fixed> {
         let settings = self.searched.first()?.iter().enumerate().filter(|(_, (rival, ..))| rival.family() == family);
@@ -53,7 +87,7 @@ impl Table {
     }
 
     /// Cells of an objective.
-    fn of(&self, asked: f64) -> impl Iterator<Item = &Cell> {
+    pub fn of(&self, asked: f64) -> impl Iterator<Item = &Cell> {
         self.cells.iter().filter(move |cell| cell.asked == asked)
     }
 
@@ -69,14 +103,39 @@ impl Table {
             };
             (0..NAMES.len()).filter_map(one).collect()
         };
-        json!({
+        short(json!({
             "command": self.command,
             "prices": PRICES,
             "services": SERVICES,
             "traces": self.notes,
             "cells": self.cells,
+            "grid": self.searched.first().map(|all| all.iter().map(|(rival, ..)| *rival).collect::<Vec<_>>()),
+            "searched": self.searched.iter().map(|all| all.iter().map(|(_, dollars, share)| [*dollars, *share]).collect()).collect::<Vec<Vec<_>>>(),
             "one_configuration": ASKED.map(fixed).concat(),
-        })
+        }))
+    }
+
+    /// One table of several, from their JSON.
+    ///
+    /// # Errors
+    /// If one is no such table, or their rivals were tried with other settings.
+    pub fn join(parts: &[Value], command: String) -> Result<Self> {
+        let mut table = Self { cells: Vec::new(), searched: Vec::new(), notes: Vec::new(), command };
+        for part in parts {
+            let read: Part = Part::deserialize(part).context("no table of this program")?;
+            let grid = |all: &Searched| all.iter().map(|(rival, ..)| *rival).collect::<Vec<_>>();
+            let same = table.searched.first().is_none_or(|all| grid(all) == read.grid);
+            ensure!(same, "the rivals of these tables were tried with different settings: make them anew");
+            let sized = read.searched.iter().all(|all| all.len() == read.grid.len());
+            ensure!(sized && read.cells.len() == ASKED.len() * read.searched.len(), "a table that lacks figures");
+            let searched =
+                |all: &Vec<[f64; 2]>| read.grid.iter().zip(all).map(|(rival, [a, b])| (*rival, *a, *b)).collect();
+            table.searched.extend(read.searched.iter().map(searched));
+            table.notes.extend(read.traces);
+            table.cells.extend(read.cells);
+            table.command = format!("{}; {}", table.command, read.command).trim_start_matches("; ").to_owned();
+        }
+        Ok(table)
     }
 
     /// The figures as Markdown.
@@ -93,6 +152,7 @@ impl Table {
         for note in &self.notes {
             let _ = writeln!(text, "- {note}");
         }
+        text.push_str(&rows::markdown(self));
         self.summary(&mut text);
         for asked in ASKED {
             let _ = writeln!(text, "\n## Each case, {asked} % asked\n");

@@ -1,10 +1,10 @@
 //! Arrivals: how many requests in each second, and when in it.
 
 use crate::random::Random;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Which rows of the table a trace belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Load moves over hours.

@@ -170,12 +170,43 @@ struct World<'a> {
     started: Vec<(usize, usize, f64)>,
     most: Vec<u32>,
     instants: Vec<Vec<f64>>,
+    want: Vec<Vec<u32>>,
     series: Option<Series>,
 }
+
+/// When a run is of no further interest.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// More dollars than that.
+    pub dollars: f64,
+    /// More late answers than that.
+    pub late: f64,
+}
+
+/// What a run went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// It is too dear.
+    Dollars,
+    /// Too much is late.
+    Late,
+}
+
+/// Seconds between two looks at the limits.
+const LOOK: usize = 64;
 
 /// Runs `policy` over the longest of the traces.
 #[must_use]
 pub fn run(setup: &Setup, policy: &mut dyn Policy) -> Outcome {
+    let none = Limits { dollars: f64::INFINITY, late: f64::INFINITY };
+    race(setup, policy, none).unwrap_or_else(|_| World::new(setup).outcome(0.0))
+}
+
+/// The same, until it goes beyond the limits: neither cost nor late answers ever become fewer.
+///
+/// # Errors
+/// What it went beyond.
+pub fn race(setup: &Setup, policy: &mut dyn Policy, limits: Limits) -> Result<Outcome, Beyond> {
     let mut world = World::new(setup);
     let seconds = setup.services.iter().map(|service| service.trace.seconds()).max().unwrap_or(0);
     let mut decided = f64::NEG_INFINITY;
@@ -199,8 +230,14 @@ pub fn run(setup: &Setup, policy: &mut dyn Policy) -> Outcome {
             }
             now = cut;
         }
+        if second % LOOK == 0 && world.late() > limits.late {
+            return Err(Beyond::Late);
+        }
+        if second % LOOK == 0 && world.dollars(end) > limits.dollars {
+            return Err(Beyond::Dollars);
+        }
     }
-    world.outcome(seconds as f64)
+    Ok(world.outcome(seconds as f64))
 }
 
 impl<'a> World<'a> {
@@ -226,6 +263,7 @@ impl<'a> World<'a> {
             started: Vec::new(),
             most: vec![0; setup.pools.len()],
             instants: vec![Vec::new(); setup.services.len()],
+            want: vec![vec![0; setup.pools.len()]; setup.services.len()],
             series: setup.series.then(|| Series::new(setup)),
         };
         for (index, service) in setup.services.iter().enumerate() {
@@ -286,7 +324,7 @@ impl<'a> World<'a> {
     }
 
     fn pass(&mut self, now: f64) {
-        let mut events = Vec::new();
+        let (mut events, rested) = (Vec::new(), self.pods.rests(now));
         self.pods.pass(now, &mut events);
         self.happen(now, &events);
         let mut gone = false;
@@ -296,7 +334,7 @@ impl<'a> World<'a> {
                 gone = true;
             }
         }
-        if gone || !events.is_empty() {
+        if gone || !rested {
             self.count();
         }
     }
@@ -315,12 +353,13 @@ impl<'a> World<'a> {
     }
 
     fn decide(&mut self, now: f64, policy: &mut dyn Policy) {
-        let asked = |live: &Live| live.slots.iter().map(|slot| slot.desired).collect();
-        let before: Vec<Vec<u32>> = self.live.iter().map(asked).collect();
-        let mut want = before.clone();
+        let mut want = std::mem::take(&mut self.want);
+        for (pools, live) in want.iter_mut().zip(&self.live) {
+            pools.iter_mut().zip(&live.slots).for_each(|(desired, slot)| *desired = slot.desired);
+        }
         policy.decide(now, &Scene { setup: self.setup, live: &self.live, started: &self.started }, &mut want);
         self.started.clear();
-        let mut events = Vec::new();
+        let (mut events, mut moved) = (Vec::new(), !self.pods.rests(now));
         for (service, pools) in want.iter().enumerate() {
             for (pool, desired) in pools.iter().enumerate() {
                 let slot = &mut self.live[service].slots[pool];
@@ -328,12 +367,16 @@ impl<'a> World<'a> {
                 // Pods that were taken back are made anew.
                 if slot.ready as usize + slot.starting.len() + slot.refused.len() != *desired as usize {
                     self.pods.want(now, (service, pool), *desired, &mut events);
+                    moved = true;
                 }
             }
         }
-        self.happen(now, &events);
-        self.pods.pass(now, &mut events);
-        self.count();
+        self.want = want;
+        if moved {
+            self.happen(now, &events);
+            self.pods.pass(now, &mut events);
+            self.count();
+        }
     }
 
     /// Counts pods by slot.
@@ -362,6 +405,19 @@ impl<'a> World<'a> {
         for (most, held) in self.most.iter_mut().zip(held) {
             *most = (*most).max(held);
         }
+    }
+
+    fn late(&self) -> f64 {
+        self.live.iter().map(|live| live.ledger.late).sum()
+    }
+
+    fn dollars(&self, now: f64) -> f64 {
+        self.pods
+            .seconds(now)
+            .iter()
+            .zip(&self.setup.pools)
+            .map(|(seconds, pool)| seconds / 3_600.0 * pool.hourly)
+            .sum()
     }
 
     fn outcome(self, end: f64) -> Outcome {

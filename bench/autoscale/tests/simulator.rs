@@ -2,6 +2,7 @@
 //! behave as their documents say.
 
 use millrace_autoscale::case::Case;
+use millrace_autoscale::cell::cells;
 use millrace_autoscale::generate::Generator;
 use millrace_autoscale::model::{SERVICES, Start};
 use millrace_autoscale::policy::faults::Faults;
@@ -12,8 +13,11 @@ use millrace_autoscale::policy::law::Law;
 use millrace_autoscale::policy::unit::Unit;
 use millrace_autoscale::queue::table::Table;
 use millrace_autoscale::replay::replay;
+use millrace_autoscale::report::Table as Report;
+use millrace_autoscale::rival::{self, Rival};
+use millrace_autoscale::search::Search;
 use millrace_autoscale::trace::Trace;
-use millrace_autoscale::world::{Outcome, Policy, Scene, Setup, run};
+use millrace_autoscale::world::{Beyond, Limits, Outcome, Policy, Scene, Setup, race, run};
 use std::sync::Arc;
 use std::sync::LazyLock;
 
@@ -201,4 +205,47 @@ fn a_recorded_run_is_decided_again_as_it_was() {
         }
     }
     assert!(!replay(written(&passes).as_bytes()).unwrap().differences.is_empty());
+}
+
+#[test]
+fn a_race_ends_at_its_limits_and_else_changes_nothing() {
+    let case = case(steady(1_200, 40), 5.0);
+    let setup = case.setup(99.0, false);
+    let settings = hpa::Settings { metric: Metric::Rate, target: 0.5, window: 30.0, stabilization: 60.0, min: 1 };
+    let hpa = || Rival::Hpa(settings).policy(case.unit, vec![0]);
+    let whole = run(&setup, hpa().as_mut());
+    let within = |dollars: f64, late: f64| race(&setup, hpa().as_mut(), Limits { dollars, late });
+    assert_eq!(within(whole.dollars, f64::INFINITY).unwrap().dollars, whole.dollars);
+    assert_eq!(within(whole.dollars / 2.0, f64::INFINITY).unwrap_err(), Beyond::Dollars);
+    assert_eq!(within(f64::INFINITY, -1.0).unwrap_err(), Beyond::Late);
+}
+
+#[test]
+fn a_refined_search_is_never_worse_than_its_grid() {
+    let case = case(steady(1_200, 40), 5.0);
+    let grid: Vec<Rival> = rival::grid().into_iter().step_by(9).collect();
+    let mut search = Search::new(&case, &grid);
+    let cheapest = |search: &Search<'_>| {
+        let reached = search.all().iter().filter(|(_, _, share)| *share >= 0.99);
+        reached.map(|(_, dollars, _)| *dollars).fold(f64::INFINITY, f64::min)
+    };
+    let before = cheapest(&search);
+    search.refine(99.0);
+    assert!(cheapest(&search) <= before && before.is_finite());
+    assert_eq!(search.common().len(), grid.len());
+    assert!(search.all().len() > grid.len());
+}
+
+#[test]
+fn tables_made_in_parts_join_to_one() {
+    let case = case(steady(1_200, 40), 5.0);
+    let grid: Vec<Rival> = rival::grid().into_iter().step_by(9).collect();
+    let (cells, searched) = cells(&case, &grid, false);
+    let command = String::new();
+    let part = Report { cells, searched: vec![searched], notes: vec!["a".to_owned()], command };
+    let joined = Report::join(&[part.json(), part.json()], String::new()).unwrap();
+    assert_eq!((joined.cells.len(), joined.searched.len(), joined.notes.len()), (4, 2, 2));
+    assert!(joined.markdown().contains("| in time, 99 % | each | 2 of 2"), "{}", joined.markdown());
+    let other = Report { searched: vec![vec![part.searched[0][0]]], ..part };
+    assert!(Report::join(&[joined.json(), other.json()], String::new()).is_err());
 }

@@ -97,6 +97,9 @@ pub struct Arguments {
     /// cluster: what was measured
     #[arg(long, value_name = "FILE")]
     pub run: Option<PathBuf>,
+    /// Join tables that were made in parts: their JSON files; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub join: Vec<PathBuf>,
     /// rare: models; fleet: services
     #[arg(long)]
     pub count: Option<usize>,

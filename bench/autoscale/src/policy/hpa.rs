@@ -5,9 +5,9 @@
 //! seconds' recommendations.
 
 use super::unit::Unit;
-use super::{Policy, Recent, fill};
+use super::{Highest, Policy, Recent, fill};
 use crate::world::{Live, Scene};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Seconds between syncs.
 pub const PERIOD: f64 = 15.0;
@@ -15,7 +15,7 @@ pub const PERIOD: f64 = 15.0;
 const TOLERANCE: f64 = 0.1;
 
 /// What it follows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
     /// Requests per second of a pod.
@@ -25,7 +25,7 @@ pub enum Metric {
 }
 
 /// Its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// What it follows.
     pub metric: Metric,
@@ -99,7 +99,7 @@ pub fn proportional(current: u32, ready: u32, usage: f64, target: f64) -> u32 {
 /// The default behavior, and what it remembers.
 #[derive(Debug, Default)]
 pub struct Behavior {
-    recommended: Recent,
+    recommended: Highest,
     counts: Recent,
 }
 
@@ -111,9 +111,9 @@ impl Behavior {
 
     /// Bounds a recommendation.
     pub fn bound(&mut self, now: f64, current: u32, wanted: u32, stabilization: f64) -> u32 {
-        self.recommended.push(now, f64::from(wanted), stabilization);
+        let recommended = self.recommended.push(now, f64::from(wanted), stabilization);
         if wanted < current {
-            return (self.recommended.max() as u32).min(current);
+            return (recommended as u32).min(current);
         }
         let before = self.counts.before(now, PERIOD).unwrap_or(f64::from(current)) as u32;
         wanted.min((before * 2).max(before + 4))

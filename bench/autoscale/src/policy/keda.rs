@@ -4,14 +4,14 @@ use super::hpa::{Behavior, PERIOD};
 use super::unit::Unit;
 use super::{Policy, Recent, fill};
 use crate::world::Scene;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Seconds between looks at the metric.
 const POLL: f64 = 30.0;
 const TOLERANCE: f64 = 0.1;
 
 /// Its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Requests per second for a pod, as a part of what a replica sustains.
     pub target: f64,

@@ -1,9 +1,9 @@
 //! Knative's pod autoscaler: concurrency over a stable and a panic window; in panic it never scales down.
 
 use super::unit::Unit;
-use super::{Policy, Recent, fill};
+use super::{Highest, Policy, Recent, fill};
 use crate::world::Scene;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 const TICK: f64 = 2.0;
 /// The panic window is a tenth of the stable one.
@@ -16,7 +16,7 @@ const DOWN: f64 = 2.0;
 const GRACE: f64 = 30.0;
 
 /// Its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Target concurrency as a part of what a replica sustains.
     pub target: f64,
@@ -38,7 +38,7 @@ pub struct Kpa {
     order: Vec<usize>,
     next: f64,
     concurrency: Recent,
-    delayed: Recent,
+    delayed: Highest,
     /// Since when it panics (renewed while it is over the threshold), and the most pods of this panic.
     panic: Option<(f64, f64)>,
     idle_since: Option<f64>,
@@ -48,7 +48,7 @@ impl Kpa {
     /// With pools filled in `order`.
     #[must_use]
     pub fn new(settings: Settings, unit: Unit, order: Vec<usize>) -> Self {
-        let (concurrency, delayed) = (Recent::default(), Recent::default());
+        let (concurrency, delayed) = (Recent::default(), Highest::default());
         Self { settings, unit, order, next: 0.0, concurrency, delayed, panic: None, idle_since: None }
     }
 
@@ -96,8 +96,8 @@ impl Policy for Kpa {
         } else {
             self.idle_since = None;
         }
-        self.delayed.push(now, wanted, self.settings.delay);
-        let wanted = (self.delayed.max() as u32).max(u32::from(wakes));
+        let delayed = self.delayed.push(now, wanted, self.settings.delay);
+        let wanted = (delayed as u32).max(u32::from(wakes));
         let total = wanted.clamp(self.settings.min.max(service.min), service.max);
         let capacity: Vec<u32> = scene.setup.pools.iter().map(|pool| pool.capacity).collect();
         fill(total, &self.order, &capacity, &mut want[0]);

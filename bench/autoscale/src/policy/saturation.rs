@@ -6,10 +6,10 @@
 use super::unit::Unit;
 use super::{Policy, Recent, fill};
 use crate::world::Scene;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Use from which on a replica is saturated.
     pub saturated: f64,

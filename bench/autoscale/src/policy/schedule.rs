@@ -1,6 +1,6 @@
 //! Policies that know the future: they are bounds, not rivals.
 
-use super::{Policy, Recent};
+use super::{Highest, Policy};
 use crate::world::Scene;
 use std::sync::Arc;
 
@@ -17,19 +17,23 @@ pub struct Foresight {
     start: f64,
     window: f64,
     factor: f64,
-    seen: Recent,
+    seen: Highest,
+    /// The most of what it sees and must keep: up to two starts ahead.
+    coming: Highest,
+    /// The first second that `coming` has not taken in.
+    next: usize,
 }
 
 impl Foresight {
     /// With a start of `start` seconds.
     #[must_use]
     pub fn new(need: Arc<Vec<f64>>, ahead: f64, start: f64, window: f64, factor: f64) -> Self {
-        Self { need, ahead, start, window, factor, seen: Recent::default() }
+        let (seen, coming) = (Highest::default(), Highest::default());
+        Self { need, ahead, start, window, factor, seen, coming, next: 0 }
     }
 
-    fn most(&self, from: f64, to: f64) -> f64 {
-        let (first, end) = (from.max(0.0) as usize, (to.max(0.0) as usize + 1).min(self.need.len()));
-        self.need[first.min(end)..end].iter().fold(0.0, |most, need| most.max(*need))
+    fn at(&self, second: usize) -> f64 {
+        self.need.get(second).copied().unwrap_or(0.0)
     }
 }
 
@@ -37,11 +41,16 @@ impl Policy for Foresight {
     fn decide(&mut self, now: f64, scene: &Scene<'_>, want: &mut [Vec<u32>]) {
         let service = &scene.setup.services[0];
         let horizon = now + self.ahead;
-        self.seen.push(now, self.most(horizon, horizon), self.window);
+        let seen = self.seen.push(now, self.at(horizon as usize), self.window);
         // What is started now is there a start later; what is kept saves one.
-        let mut need = self.most(now, horizon.min(now + 2.0 * self.start));
+        let kept = self.ahead.min(2.0 * self.start).floor();
+        let mut need = 0.0;
+        while self.next as f64 <= now + kept {
+            need = self.coming.push(self.next as f64, self.at(self.next), kept);
+            self.next += 1;
+        }
         if self.ahead < self.start + 1.0 {
-            need = need.max(self.factor * self.seen.max());
+            need = f64::max(need, self.factor * seen);
         }
         want[0][0] = (need.ceil() as u32).clamp(service.min, service.max);
     }

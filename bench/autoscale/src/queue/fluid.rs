@@ -27,6 +27,8 @@ pub struct Fluid {
 struct Class {
     table: Arc<Table>,
     replicas: f64,
+    /// Mean rows of a batch in the stretch that is served.
+    rows: f64,
     started_at: f64,
     /// Runs by size, as real numbers.
     runs: Vec<f64>,
@@ -39,7 +41,14 @@ impl Fluid {
     pub fn new(tables: Vec<Arc<Table>>, patience: f64) -> Self {
         let class = |table: Arc<Table>| {
             let sizes = table.curve.max_batch as usize;
-            Class { table, replicas: 0.0, started_at: 0.0, runs: vec![0.0; sizes], shown: vec![(0, 0.0); sizes] }
+            Class {
+                table,
+                replicas: 0.0,
+                rows: 1.0,
+                started_at: 0.0,
+                runs: vec![0.0; sizes],
+                shown: vec![(0, 0.0); sizes],
+            }
         };
         let window = tables.iter().map(|table| table.window).max().unwrap_or(1) as f64;
         Self {
@@ -83,10 +92,11 @@ impl Fluid {
         // A steady line of a nearly full server is in the table already.
         let after = (before + count - throughput * seconds).max(0.0);
         let (mut late, mut latency, mut slowest) = (0.0, 0.0, 0.0_f64);
-        for class in &self.pools {
+        for class in &mut self.pools {
             if class.replicas > 0.0 {
                 let share = class.replicas * class.table.throughput / throughput;
                 let steady = class.table.at(replicas, busy);
+                class.rows = steady.rows;
                 late += share * steady.late;
                 latency += share * steady.latency;
                 let full = class.table.curve.time(f64::from(class.table.curve.max_batch));
@@ -107,7 +117,7 @@ impl Fluid {
         let expired = (after - patient).max(0.0);
         self.backlog = after - expired;
         let answered = before + count - after;
-        self.note_runs(seconds, replicas, busy, before > 0.0);
+        self.note_runs(seconds, busy, before > 0.0);
         ledger.arrive(now, count);
         // Lateness is booked with the arrival, so that what waits at the end of a run is in the figure as well.
         let mean = latency + (first + last) / 2.0;
@@ -122,10 +132,10 @@ impl Fluid {
         ledger.until = now + seconds;
     }
 
-    fn note_runs(&mut self, seconds: f64, replicas: f64, busy: f64, full: bool) {
+    fn note_runs(&mut self, seconds: f64, busy: f64, full: bool) {
         for class in self.pools.iter_mut().filter(|class| class.replicas > 0.0) {
             let sizes = class.runs.len();
-            let rows = if full { sizes as f64 } else { class.table.at(replicas, busy).rows.clamp(1.0, sizes as f64) };
+            let rows = if full { sizes as f64 } else { class.rows.clamp(1.0, sizes as f64) };
             let served = busy.min(1.0) * class.replicas * class.table.throughput * seconds;
             let (low, part) = ((rows as usize).min(sizes), rows.fract());
             for (size, share) in [(low, 1.0 - part), ((low + 1).min(sizes), part)] {

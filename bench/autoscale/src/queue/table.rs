@@ -33,6 +33,7 @@ pub struct Table {
     pub throughput: f64,
     /// Seconds over which load is a mean when the table is read: about ten full batches, within which a queue settles.
     pub window: usize,
+    /// For each whole number of replicas from 1 to the largest that was measured.
     rows: Vec<Vec<Steady>>,
 }
 
@@ -64,21 +65,18 @@ impl Table {
                 here.late = here.late.min(before.late);
             }
         }
+        let most = SIZES[SIZES.len() - 1];
+        let rows = (1..=most).map(|replicas| between(&rows, replicas)).collect();
         Self { curve, target, throughput, window, rows }
     }
 
-    /// The state of `replicas` (at least one) at a utilisation of full batches; above 1 as at 1.
+    /// The state of `replicas` (at least one, a whole number) at a utilisation of full batches; above 1 as at 1.
     #[must_use]
     pub fn at(&self, replicas: f64, utilisation: f64) -> Steady {
-        let replicas = replicas.clamp(1.0, f64::from(SIZES[SIZES.len() - 1]));
-        let above = SIZES.partition_point(|size| f64::from(*size) < replicas);
-        let below = if f64::from(SIZES[above]) > replicas { above - 1 } else { above };
-        let span = f64::from(SIZES[above] - SIZES[below]);
-        let part = if span > 0.0 { (replicas - f64::from(SIZES[below])) / span } else { 0.0 };
+        let row = &self.rows[(replicas.max(1.0) as usize).min(self.rows.len()) - 1];
         let place = utilisation.clamp(0.0, 1.0) * STEPS as f64;
-        let (step, rest) = ((place as usize).min(STEPS - 1), place - (place as usize).min(STEPS - 1) as f64);
-        let along = |row: &[Steady]| mix(row[step], row[step + 1], rest);
-        mix(along(&self.rows[below]), along(&self.rows[above]), part)
+        let step = (place as usize).min(STEPS - 1);
+        mix(row[step], row[step + 1], place - step as f64)
     }
 
     /// Requests per second that `replicas` sustain with no more than a share `tolerated` late.
@@ -91,6 +89,15 @@ impl Table {
         }
         low * replicas * self.throughput
     }
+}
+
+/// The row for `replicas`, from those that were measured.
+fn between(rows: &[Vec<Steady>], replicas: u32) -> Vec<Steady> {
+    let above = SIZES.partition_point(|size| *size < replicas);
+    let below = if SIZES[above] > replicas { above - 1 } else { above };
+    let span = f64::from(SIZES[above] - SIZES[below]);
+    let part = if span > 0.0 { f64::from(replicas - SIZES[below]) / span } else { 0.0 };
+    rows[below].iter().zip(&rows[above]).map(|(left, right)| mix(*left, *right, part)).collect()
 }
 
 fn mix(left: Steady, right: Steady, part: f64) -> Steady {

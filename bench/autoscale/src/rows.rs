@@ -1,0 +1,131 @@
+//! The table in a few rows: what was asked of the law, and what it gave.
+
+use crate::cell::{ASKED, Cell};
+use crate::report::{Table, geometric, shown};
+use crate::rival::NAMES;
+use crate::trace::Kind;
+use std::fmt::Write;
+
+/// Times the best rival tuned in hindsight: on each diurnal trace, on each bursty one, and over all.
+const TUNED: (f64, f64, f64) = (1.05, 1.1, 0.95);
+/// Times each rival with one configuration: diurnal, bursty.
+const FIXED: [(Kind, f64); 2] = [(Kind::Diurnal, 0.85), (Kind::Bursty, 0.55)];
+/// Times the clairvoyant: kind, start, asked.
+const CLAIRVOYANT: [(Kind, f64, f64, f64); 10] = [
+    (Kind::Diurnal, 5.0, 99.0, 1.15),
+    (Kind::Diurnal, 5.0, 99.9, 1.15),
+    (Kind::Diurnal, 15.0, 99.0, 1.15),
+    (Kind::Diurnal, 15.0, 99.9, 1.15),
+    (Kind::Diurnal, 60.0, 99.0, 1.25),
+    (Kind::Diurnal, 60.0, 99.9, 1.4),
+    (Kind::Bursty, 5.0, 99.0, 1.5),
+    (Kind::Bursty, 5.0, 99.9, 1.5),
+    (Kind::Bursty, 15.0, 99.0, 1.5),
+    (Kind::Bursty, 15.0, 99.9, 1.5),
+];
+/// From starts of so many seconds on: times the best rival with one configuration.
+const SLOW: (f64, f64) = (300.0, 1.05);
+
+/// The rows as Markdown.
+#[must_use]
+pub fn markdown(table: &Table) -> String {
+    let mut text =
+        "\n## What was asked of the law\n\n| row | asked | found | kept |\n| --- | --- | --- | --- |\n".to_owned();
+    reached(table, &mut text);
+    tuned(table, &mut text);
+    fixed(table, &mut text);
+    clairvoyant(table, &mut text);
+    slow(table, &mut text);
+    text.push_str("\nMeans are geometric. *Out of reach*: no schedule that sees nothing ahead keeps the objective, even tuned in hindsight.\n");
+    text
+}
+
+fn row(text: &mut String, name: &str, bound: Option<f64>, found: Option<f64>, more: &str) {
+    let kept = bound.zip(found).map_or("-", |(bound, found)| if found <= bound { "yes" } else { "no" });
+    let _ = writeln!(text, "| {name} | {} | {}{more} | {kept} |", shown(bound), shown(found));
+}
+
+fn reached(table: &Table, text: &mut String) {
+    for asked in ASKED {
+        let all: Vec<&Cell> = table.of(asked).collect();
+        let missed: Vec<&&Cell> = all.iter().filter(|cell| !cell.reached()).collect();
+        let blind = |cell: &&&&Cell| cell.foresight.first().is_none_or(Option::is_none);
+        let beyond = missed.iter().filter(blind).count();
+        let (kept, left) = (all.len() - missed.len(), missed.len() - beyond);
+        let _ = writeln!(
+            text,
+            "| in time, {asked} % | each | {kept} of {}; {beyond} out of reach; {left} missed | {} |",
+            all.len(),
+            if left == 0 { "yes" } else { "no" }
+        );
+    }
+}
+
+fn tuned(table: &Table, text: &mut String) {
+    let ratio = |cell: &&Cell| cell.law.dollars / cell.best().1.figure.dollars;
+    let mut traces: Vec<(&str, Kind)> = Vec::new();
+    for cell in &table.cells {
+        if !traces.iter().any(|(name, _)| *name == cell.trace) {
+            traces.push((cell.trace.as_str(), cell.kind));
+        }
+    }
+    for (trace, kind) in traces {
+        let all: Vec<&Cell> = table.cells.iter().filter(|cell| cell.trace == trace).collect();
+        let bound = if kind == Kind::Diurnal { TUNED.0 } else { TUNED.1 };
+        let worst = all.iter().map(ratio).fold(0.0, f64::max);
+        let mean = geometric(all.iter().map(ratio));
+        row(
+            text,
+            &format!("/ best tuned rival, {trace} ({kind:?})"),
+            Some(bound),
+            mean,
+            &format!(" (worst {worst:.2})"),
+        );
+    }
+    let mean = geometric(table.cells.iter().map(|cell| ratio(&cell)));
+    row(text, "/ best tuned rival, all", Some(TUNED.2), mean, "");
+}
+
+/// The law's cost over that of a rival with one configuration, on some cases.
+fn against(table: &Table, family: usize, asked: f64, inside: impl Fn(&Cell) -> bool) -> Option<f64> {
+    let dollars = table.one_configuration(family, asked)?;
+    let ratios = table.of(asked).zip(&dollars).filter(|(cell, _)| inside(cell));
+    geometric(ratios.map(|(cell, dollars)| cell.law.dollars / dollars))
+}
+
+fn fixed(table: &Table, text: &mut String) {
+    for asked in ASKED {
+        for (kind, bound) in FIXED {
+            for (family, name) in NAMES.iter().enumerate() {
+                let found = against(table, family, asked, |cell| cell.kind == kind);
+                let name = format!("/ {name} with one configuration, {kind:?}, {asked} %");
+                row(text, &name, Some(bound), found, "");
+            }
+        }
+    }
+}
+
+fn clairvoyant(table: &Table, text: &mut String) {
+    for (kind, start, asked, bound) in CLAIRVOYANT {
+        let all = table.of(asked).filter(|cell| cell.kind == kind && cell.start == start);
+        let all: Vec<&Cell> = all.collect();
+        let mean = |seen: Option<usize>| {
+            let dollars = |cell: &&Cell| match seen {
+                None => Some(cell.law.dollars / cell.clairvoyant.dollars),
+                Some(starts) => cell.foresight.get(starts)?.as_ref().map(|f| f.dollars / cell.clairvoyant.dollars),
+            };
+            geometric(all.iter().filter_map(dollars))
+        };
+        let more = format!(" (seeing nothing ahead, tuned in hindsight, where it keeps it: {})", shown(mean(Some(0))));
+        row(text, &format!("/ clairvoyant, {kind:?}, {start} s, {asked} %"), Some(bound), mean(None), &more);
+    }
+}
+
+fn slow(table: &Table, text: &mut String) {
+    for asked in ASKED {
+        let slow = |cell: &Cell| cell.start >= SLOW.0;
+        let found = (0..NAMES.len()).filter_map(|family| against(table, family, asked, slow)).fold(f64::NAN, f64::max);
+        let found = found.is_finite().then_some(found);
+        row(text, &format!("/ best rival with one configuration, {} s, {asked} %", SLOW.0), Some(SLOW.1), found, "");
+    }
+}
