@@ -11,9 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 pub(crate) const MULTIPLIERS: [f64; 8] = [0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 2.0, 2.6];
 /// Half of what was learned is forgotten in so many seconds.
 const HALF_LIFE: f64 = 8.0 * 3_600.0;
-/// What the first lateness beyond the tolerance weighs, in units of the least possible cost. It grows with the root: an
-/// objective that is out of reach must not buy replicas without end, and one that is far off is worth more than one step.
+/// What the first lateness beyond the tolerance weighs, in units of the least possible cost. It grows with the root, so
+/// that who is far off takes more than one step; and beyond so many times the tolerance with the logarithm: an objective
+/// that is out of reach must not buy replicas without end.
 const PENALTY: f64 = 1.0;
+const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at.
@@ -151,7 +153,9 @@ impl Experience {
     fn score(&self, sum: &Sum, objective: Option<Objective>) -> f64 {
         let tolerated = tail(objective) * self.tolerance;
         let excess = (f64::from(sum.late) / self.all - tolerated).max(0.0) / tolerated;
-        f64::from(sum.cost) / self.ideal + PENALTY * 2.0 * ((1.0 + excess).sqrt() - 1.0)
+        let near = (1.0 + excess.min(FAR)).sqrt();
+        let far = ((1.0 + excess) / (1.0 + FAR)).ln().max(0.0);
+        f64::from(sum.cost) / self.ideal + PENALTY * (2.0 * (near - 1.0) + (1.0 + FAR).sqrt() * far)
     }
 }
 
