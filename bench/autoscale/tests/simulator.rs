@@ -223,7 +223,7 @@ fn a_race_ends_at_its_limits_and_else_changes_nothing() {
 #[test]
 fn a_refined_search_is_never_worse_than_its_grid() {
     let case = case(steady(1_200, 40), 5.0);
-    let grid: Vec<Rival> = rival::grid().into_iter().step_by(9).collect();
+    let grid: Vec<Rival> = rival::grid().into_iter().step_by(7).collect();
     let mut search = Search::new(&case, &grid);
     let cheapest = |search: &Search<'_>| {
         let reached = search.all().iter().filter(|(_, _, share)| *share >= 0.99);
@@ -239,7 +239,7 @@ fn a_refined_search_is_never_worse_than_its_grid() {
 #[test]
 fn tables_made_in_parts_join_to_one() {
     let case = case(steady(1_200, 40), 5.0);
-    let grid: Vec<Rival> = rival::grid().into_iter().step_by(9).collect();
+    let grid: Vec<Rival> = rival::grid().into_iter().step_by(7).collect();
     let (cells, searched) = cells(&case, &grid, false);
     let command = String::new();
     let part = Report { cells, searched: vec![searched], notes: vec!["a".to_owned()], command };
