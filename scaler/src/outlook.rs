@@ -19,7 +19,7 @@ impl Known {
     /// The profiles, as far as the service has turned out to sustain more or less than they say.
     pub(crate) fn stretch(&self, service: &mut Service) {
         let stretch = self.experience.stretch;
-        service.profiles.values_mut().for_each(|profile| *profile = profile.moved_by(stretch));
+        service.profiles.iter_mut().for_each(|(_, profile)| *profile = profile.moved_by(stretch));
     }
 
     /// What `service` is to be ready for, in requests per second; `None`: it was never called.
