@@ -1,6 +1,6 @@
 //! AcceleratorPool: what the platform team offers.
 
-use crate::{Condition, Duration, Money, Name, Quantity, Token};
+use crate::{Condition, Duration, Money, Name, Quantity, Token, Uri};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -63,7 +63,8 @@ pub struct AcceleratorPoolSpec {
     #[serde(default = "default_speed")]
     #[cfg_attr(feature = "resource", schemars(range(min = 0.001, max = 1000.0)))]
     pub relative_speed: f64,
-    /// Warm servers without a model.
+    /// Warm servers without a model, shared by the services that fit: one that wakes or bursts is answered by a standby
+    /// until its own replica is ready.
     #[serde(default)]
     pub standby: Standby,
     /// A member cluster.
@@ -194,7 +195,7 @@ pub enum TaintEffect {
     NoExecute,
 }
 
-/// Warm servers.
+/// Warm servers. Each holds one accelerator of the pool; they run in the release's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -203,6 +204,52 @@ pub struct Standby {
     #[serde(default)]
     #[cfg_attr(feature = "resource", schemars(range(max = 1_000)))]
     pub replicas: u32,
+    /// What they read models with. Absent: they serve only models that are read without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<StandbyIdentity>,
+    /// What each asks of its node. A service that asks for more starts cold.
+    #[serde(default)]
+    pub resources: StandbyResources,
+}
+
+/// A pool's own access to stores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StandbyIdentity {
+    /// A Secret in the release's namespace, with the keys of a model's credentials. Its keys lie where tenants' models run:
+    /// let them read, and nothing that the pool's tenants may not see.
+    pub secret_name: Name,
+    /// What these keys open: uris below which models may be read.
+    #[cfg_attr(feature = "resource", schemars(length(min = 1, max = 64)))]
+    pub sources: Vec<Uri>,
+}
+
+/// Requests (and for memory also the limit) of a standby server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StandbyResources {
+    /// Cores.
+    #[serde(default = "default_cpu")]
+    pub cpu: Quantity,
+    /// Memory.
+    #[serde(default = "default_memory")]
+    pub memory: Quantity,
+}
+
+fn default_cpu() -> Quantity {
+    Quantity::from("1")
+}
+
+fn default_memory() -> Quantity {
+    Quantity::from("512Mi")
+}
+
+impl Default for StandbyResources {
+    fn default() -> Self {
+        Self { cpu: default_cpu(), memory: default_memory() }
+    }
 }
 
 /// Observed state of a pool.
@@ -219,6 +266,9 @@ pub struct AcceleratorPoolStatus {
     /// Accelerators on them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accelerators: Option<AcceleratorCounts>,
+    /// Its standby servers; absent: it asks for none, and has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyCounts>,
     /// Conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])))]
@@ -236,4 +286,15 @@ pub struct AcceleratorCounts {
     pub allocatable: u32,
     /// Requested by pods, terminating ones included.
     pub used: u32,
+}
+
+/// Standby servers of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "resource", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StandbyCounts {
+    /// Free, with their runtime up.
+    pub ready: u32,
+    /// Given to a service, and not gone yet.
+    pub assigned: u32,
 }

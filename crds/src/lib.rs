@@ -7,6 +7,7 @@
 #![cfg_attr(feature = "resource", allow(clippy::duplicated_attributes))]
 
 pub mod accelerator_pool;
+pub mod assignment;
 pub mod conditions;
 pub mod inference_job;
 pub mod inference_service;

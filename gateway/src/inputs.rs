@@ -93,6 +93,15 @@ pub enum Early {
     Keep,
 }
 
+/// Of a pool's standby server that was given to a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyInput {
+    /// Namespace of the service that it stands in for.
+    pub namespace: String,
+    /// Its pod; ready only while it answers for that service.
+    pub pod: PodInput,
+}
+
 /// The port on which servers listen for the gateway.
 pub const SERVER_PORT: u16 = 8443;
 
@@ -107,6 +116,9 @@ pub struct Inputs {
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Server pods by namespace and name.
     pub pods: BTreeMap<String, BTreeMap<String, PodInput>>,
+    /// Standby servers by the name of their pod, all of the release's own namespace.
+    #[serde(default)]
+    pub standbys: BTreeMap<String, StandbyInput>,
     /// Tenant of namespaces that none claims; empty: they are refused.
     #[serde(default)]
     pub default_tenant: String,

@@ -139,8 +139,10 @@ fn route(inputs: &Inputs, id: &ServiceId, service: &ServiceInput, owner: Option<
 }
 
 fn endpoints(inputs: &Inputs, id: &ServiceId, weights: &[(String, u32)]) -> Vec<Endpoint> {
-    let pods = inputs.pods.get(&id.namespace).into_iter().flat_map(BTreeMap::values);
-    pods.filter(|pod| pod.service == id.name && serves(inputs, pod))
+    let own = inputs.pods.get(&id.namespace).into_iter().flat_map(BTreeMap::values);
+    let lent = inputs.standbys.values().filter(|standby| standby.namespace == id.namespace).map(|standby| &standby.pod);
+    own.chain(lent)
+        .filter(|pod| pod.service == id.name && serves(inputs, pod))
         .filter(|pod| weights.iter().any(|(revision, _)| *revision == pod.revision))
         .filter_map(|pod| {
             Some(Endpoint {

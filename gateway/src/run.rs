@@ -81,8 +81,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tokio::spawn(keep_table(Arc::clone(&index), Arc::clone(&gateway), synced.clone(), Arc::clone(&readiness)));
     let starting = (Arc::clone(&index), Arc::clone(&gateway));
     tokio::spawn(async move { early::follow(&starting.0, &starting.1).await });
-    let watched = (Arc::clone(&index), client.clone());
-    tokio::spawn(async move { follow_all(&watched.0, &watched.1, &synced_sender).await });
+    let watched = (Arc::clone(&index), client.clone(), args.namespace.clone());
+    tokio::spawn(async move { follow_all(&watched.0, &watched.1, &watched.2, &synced_sender).await });
     let secret = format!("{}-gateway-tls", args.release);
     let secrets = Api::namespaced(client, &args.namespace);
     tokio::spawn(async move { follow_identity(secrets, &secret, &identity_sender).await });

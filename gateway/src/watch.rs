@@ -2,6 +2,8 @@
 //!
 //! Objects are turned into their few useful fields as they arrive; none is kept whole.
 
+mod standby;
+
 use crate::fleet::Fleet;
 use crate::inputs::{Early, Inputs, PodInput, SERVER_PORT, ServiceInput, TenantInput};
 use crate::routes::Table;
@@ -16,6 +18,7 @@ use kube::{Client, Resource, ResourceExt};
 use millrace_crds::{Access, ApiKey, Condition, NamespaceSelector, RateLimit, Traffic, conditions, labels};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use standby::Standby;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::pin;
@@ -151,22 +154,27 @@ impl Indexed for PartialObjectMeta<Namespace> {
     }
 }
 
+/// What a server's pod tells of itself.
+fn server(pod: &Pod) -> PodInput {
+    let label = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let ready = conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
+    PodInput {
+        uid: pod.uid().unwrap_or_default(),
+        service: label(labels::SERVICE),
+        revision: label(labels::REVISION),
+        pool: label(labels::POOL),
+        ip: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
+        port: SERVER_PORT,
+        ready: ready && pod.metadata.deletion_timestamp.is_none(),
+        early: early(pod, ready),
+    }
+}
+
 impl Indexed for Pod {
     fn put(self, inputs: &mut Inputs) {
-        let label = |name: &str| self.labels().get(name).cloned().unwrap_or_default();
-        let status = self.status.as_ref();
-        let conditions = status.and_then(|status| status.conditions.as_ref());
-        let ready = conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
-        let input = PodInput {
-            uid: self.uid().unwrap_or_default(),
-            service: label(labels::SERVICE),
-            revision: label(labels::REVISION),
-            pool: label(labels::POOL),
-            ip: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
-            port: SERVER_PORT,
-            ready: ready && self.metadata.deletion_timestamp.is_none(),
-            early: early(&self, ready),
-        };
+        let input = server(&self);
         // Kubernetes' word counts from the first time that it is given.
         if input.early == Early::No {
             inputs.vouched.remove(&input.uid);
@@ -253,7 +261,7 @@ impl Index {
 }
 
 /// Lists that must be there before the first table is made.
-pub const LISTS: usize = 4;
+pub const LISTS: usize = 5;
 
 /// Applies a watch's events to the index, for ever; counts the first whole list.
 pub async fn follow<K>(index: &Index, api: Api<K>, config: watcher::Config, synced: &watch::Sender<usize>)
@@ -281,8 +289,8 @@ where
     }
 }
 
-/// Follows everything that the table is made of.
-pub async fn follow_all(index: &Index, client: &Client, synced: &watch::Sender<usize>) {
+/// Follows everything that the table is made of; `release` is the namespace of the release.
+pub async fn follow_all(index: &Index, client: &Client, release: &str, synced: &watch::Sender<usize>) {
     let resource = |kind: &str, plural: &str| ApiResource {
         group: millrace_crds::GROUP.to_owned(),
         version: "v1alpha1".to_owned(),
@@ -294,15 +302,20 @@ pub async fn follow_all(index: &Index, client: &Client, synced: &watch::Sender<u
     let tenants: Api<Tenant> = Api::all_with(client.clone(), &resource("Tenant", "tenants"));
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let pods: Api<Pod> = Api::all(client.clone());
-    let servers = [(labels::MANAGED_BY, labels::MANAGER), (labels::COMPONENT, labels::COMPONENT_SERVER)];
-    let selector = servers.map(|(key, value)| format!("{key}={value}")).join(",");
+    let standbys: Api<Standby> = Api::namespaced(client.clone(), release);
+    let running = |component: &str| {
+        [(labels::MANAGED_BY, labels::MANAGER), (labels::COMPONENT, component)]
+            .map(|(key, value)| format!("{key}={value}"))
+            .join(",")
+    };
     // Pages of 100: the peak of a list's memory is a page's.
     let config = || watcher::Config::default().page_size(100);
     tokio::join!(
         follow(index, services, config(), synced),
         follow(index, tenants, config(), synced),
         follow(index, namespaces, config(), synced),
-        follow(index, pods, config().labels(&selector), synced),
+        follow(index, pods, config().labels(&running(labels::COMPONENT_SERVER)), synced),
+        follow(index, standbys, config().labels(&running(labels::COMPONENT_STANDBY)), synced),
     );
 }
 

@@ -88,7 +88,11 @@ pub async fn apply(
     Ok(applied)
 }
 
-async fn all<K: Child>(client: &Client, desired: Vec<K>, live: &[Arc<K>]) -> Result<Vec<K>, ApplyError> {
+/// Writes those of a kind that differ from what is there.
+///
+/// # Errors
+/// The first write that fails.
+pub(crate) async fn all<K: Child>(client: &Client, desired: Vec<K>, live: &[Arc<K>]) -> Result<Vec<K>, ApplyError> {
     let mut applied = Vec::with_capacity(desired.len());
     for object in desired {
         let known = live.iter().find(|live| live.name_any() == object.name_any());
@@ -186,7 +190,11 @@ fn is_idle(deployment: &Deployment, observed: &Observed) -> bool {
     replicas == 0 && !observed.pods.iter().any(|pod| pod.revision == revision && pod.pool == pool)
 }
 
-async fn rest<K: Child>(client: &Client, wanted: &[K], live: &[Arc<K>]) -> Result<(), ApplyError> {
+/// Removes those of a kind that are there and not wanted.
+///
+/// # Errors
+/// The first removal that fails.
+pub(crate) async fn rest<K: Child>(client: &Client, wanted: &[K], live: &[Arc<K>]) -> Result<(), ApplyError> {
     for gone in live.iter().filter(|live| {
         live.meta().deletion_timestamp.is_none() && !wanted.iter().any(|object| object.name_any() == live.name_any())
     }) {

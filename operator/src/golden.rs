@@ -80,6 +80,7 @@ fn on_the_platform(service: Arc<InferenceService>) -> Observed {
         pools: objects("pools.yaml", "AcceleratorPool"),
         owned: Owned::default(),
         pods: Vec::new(),
+        standbys: Vec::new(),
         ca: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),
     }
 }

@@ -48,6 +48,8 @@ pub struct Index {
     pub nodes: Store<Node>,
     /// Server pods.
     pub pods: Store<Pod>,
+    /// Pods of standby servers: those of the release's own namespace, for what another says of itself counts for nothing.
+    pub standbys: Store<Pod>,
     /// Gateway pods.
     pub gateways: Store<Pod>,
     /// ConfigMaps.
@@ -87,6 +89,13 @@ pub fn index(
         labels::COMPONENT,
         labels::COMPONENT_SERVER
     ));
+    let standbys = ours().labels(&format!(
+        "{}={},{}={}",
+        labels::MANAGED_BY,
+        labels::MANAGER,
+        labels::COMPONENT,
+        labels::COMPONENT_STANDBY
+    ));
     // The scaler's checkpoints are written every minute, large, and of no service.
     let of_services = ours().labels(&format!(
         "{}={},{}!={}",
@@ -107,6 +116,14 @@ pub fn index(
     };
     let node_pools = pools.clone();
     let to_service = service_of::<Pod>(triggers.one.clone());
+    let (standby_pools, lent) = (pools.clone(), triggers.one.clone());
+    let on_standby = move |pod: &Pod| {
+        let label = |key: &str| pod.labels().get(key);
+        if let (Some(name), Some(namespace)) = (label(labels::SERVICE), label(labels::NAMESPACE)) {
+            _ = lent.send(ObjectRef::new(name).within(namespace));
+        }
+        _ = standby_pools.send(());
+    };
     let on_pod = move |pod: &Pod| {
         to_service(pod);
         _ = pools.send(());
@@ -121,6 +138,11 @@ pub fn index(
             &mut watches,
         ),
         pods: reflect(watch(Api::all(client.clone()), servers).modify(trim_pod), on_pod, &mut watches),
+        standbys: reflect(
+            watch(Api::namespaced(client.clone(), namespace), standbys).modify(trim_pod),
+            on_standby,
+            &mut watches,
+        ),
         gateways: reflect(
             watch(Api::namespaced(client.clone(), namespace), of_release).modify(trim_pod),
             |_: &Pod| {},
@@ -152,6 +174,7 @@ impl Index {
         self.namespaces.wait_until_ready().await?;
         self.nodes.wait_until_ready().await?;
         self.pods.wait_until_ready().await?;
+        self.standbys.wait_until_ready().await?;
         self.gateways.wait_until_ready().await?;
         self.config_maps.wait_until_ready().await?;
         self.controller_revisions.wait_until_ready().await?;
@@ -260,7 +283,7 @@ fn trim_deployment(deployment: &mut Deployment) {
     deployment.status = None;
 }
 
-/// Keeps of a pod what tells where it runs, what it holds and how it fares.
+/// Keeps of a pod what tells where it runs, which image, what it holds and how it fares.
 fn trim_pod(pod: &mut Pod) {
     trim(pod);
     pod.metadata.annotations = None;
@@ -270,6 +293,7 @@ fn trim_pod(pod: &mut Pod) {
         for container in &mut spec.containers {
             let kept = k8s_openapi::api::core::v1::Container {
                 name: std::mem::take(&mut container.name),
+                image: container.image.take(),
                 resources: container.resources.take(),
                 ..Default::default()
             };

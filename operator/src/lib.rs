@@ -22,6 +22,7 @@ pub mod rbac;
 pub mod report;
 pub mod run;
 pub mod scale;
+pub mod standby;
 pub mod status;
 pub mod statuses;
 pub mod tenant;

@@ -19,6 +19,12 @@ struct Ended {
     outcome: &'static str,
 }
 
+/// What came of giving a standby server to a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Lent {
+    outcome: &'static str,
+}
+
 /// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
@@ -28,6 +34,8 @@ pub struct Metrics {
     leader: Gauge,
     urgent: Histogram,
     starts: StartSeries,
+    lent: Family<Lent, Counter>,
+    lending: Histogram,
 }
 
 impl Default for Metrics {
@@ -46,7 +54,15 @@ impl Default for Metrics {
             urgent.clone(),
         );
         let starts = StartSeries::new(&mut registry);
-        Self { registry, reconciled, duration, leader, urgent, starts }
+        let lent = Family::<Lent, Counter>::default();
+        let lending = Histogram::new([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0]);
+        registry.register("standbys_lent", "Standby servers given to services, by outcome", lent.clone());
+        registry.register(
+            "standby_assignment_seconds",
+            "Time from the choice of a standby server until it serves",
+            lending.clone(),
+        );
+        Self { registry, reconciled, duration, leader, urgent, starts, lent, lending }
     }
 }
 
@@ -59,6 +75,15 @@ impl Metrics {
     /// Adds the time that one took.
     pub fn took(&self, time: Duration) {
         self.duration.observe(time.as_secs_f64());
+    }
+
+    /// Counts a standby server that was given to a service; `outcome` is one of `serving`, with the time that it took, and
+    /// `failed`.
+    pub fn lent(&self, outcome: &'static str, time: Option<Duration>) {
+        self.lent.get_or_create(&Lent { outcome }).inc();
+        if let Some(time) = time {
+            self.lending.observe(time.as_secs_f64());
+        }
     }
 
     /// States whether this replica leads.

@@ -31,6 +31,13 @@ pub fn deployment(service: &str, revision: &str, pool: &str) -> String {
     bounded(&format!("{service}-{revision}-{pool}"))
 }
 
+/// What a release makes for a pool's standby servers; `part` tells its objects of one kind apart.
+#[must_use]
+pub fn standby(release: &str, pool: &str, part: &str) -> String {
+    let dash = if part.is_empty() { "" } else { "-" };
+    bounded(&format!("{release}-standby-{pool}{dash}{part}"))
+}
+
 /// A name that is too long keeps its head and ends in a digest of the whole, so that two never meet.
 fn bounded(name: &str) -> String {
     if name.len() <= LONGEST {

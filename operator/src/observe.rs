@@ -2,6 +2,7 @@
 
 use crate::index::Index;
 use crate::pods::{self, PodView};
+use crate::standby::{self, Standby};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -11,6 +12,7 @@ use kube::api::ListParams;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use millrace_crds::{AcceleratorPool, InferenceService, Tenant, labels};
+use millrace_scaler::ServiceId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ pub struct Observed {
     pub owned: Owned,
     /// Its pods.
     pub pods: Vec<PodView>,
+    /// Standby servers that stand in for some of them.
+    pub standbys: Vec<Standby>,
     /// Public part of the release's CA.
     pub ca: Option<String>,
 }
@@ -104,6 +108,7 @@ pub async fn observe(
             network_policies: owned(&index.network_policies, &namespace, &uid),
         },
         pods,
+        standbys: standby::of_service(&index.standbys.state(), &ServiceId::new(&namespace, &name)),
         ca: index.ca.load_full().map(|ca| (*ca).clone()),
         service,
     })

@@ -2,6 +2,7 @@
 
 use crate::plan::support;
 use crate::plan::tenancy::list;
+use crate::standby;
 use crate::status::settle;
 use crate::tenant::condition;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,9 +13,15 @@ use millrace_crds::{AcceleratorCounts, AcceleratorPool, AcceleratorPoolStatus, C
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The status of a pool, given all nodes and Millrace's pods.
+/// The status of a pool, given all nodes, Millrace's server pods, and those of standby servers.
 #[must_use]
-pub fn status(pool: &AcceleratorPool, nodes: &[Arc<Node>], pods: &[Arc<Pod>], now: &str) -> AcceleratorPoolStatus {
+pub fn status(
+    pool: &AcceleratorPool,
+    nodes: &[Arc<Node>],
+    pods: &[Arc<Pod>],
+    standbys: &[Arc<Pod>],
+    now: &str,
+) -> AcceleratorPoolStatus {
     let members: Vec<_> = nodes.iter().filter(|node| selected(pool, node)).collect();
     let usable: Vec<_> = members.iter().filter(|node| takes_pods(node)).collect();
     let names: BTreeSet<String> = members.iter().map(|node| node.name_any()).collect();
@@ -27,7 +34,12 @@ pub fn status(pool: &AcceleratorPool, nodes: &[Arc<Node>], pods: &[Arc<Pod>], no
             .iter()
             .map(|node| amount(node.status.as_ref().and_then(|status| status.allocatable.as_ref()), resource.as_str()))
             .sum(),
-        used: pods.iter().filter(|pod| on(pod, &names)).map(|pod| requested(pod, resource.as_str())).sum(),
+        used: pods
+            .iter()
+            .chain(standbys)
+            .filter(|pod| on(pod, &names))
+            .map(|pod| requested(pod, resource.as_str()))
+            .sum(),
     });
     let mut conditions = conditions(pool, usable.len());
     let old = pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -36,6 +48,7 @@ pub fn status(pool: &AcceleratorPool, nodes: &[Arc<Node>], pods: &[Arc<Pod>], no
         observed_generation: pool.meta().generation,
         nodes: u32::try_from(usable.len()).unwrap_or(u32::MAX),
         accelerators,
+        standby: standby::counts(standbys, &pool.name_any(), pool.spec.standby.replicas),
         conditions,
     }
 }
@@ -146,7 +159,7 @@ mod tests {
             pod("a", "Succeeded", false),
             pod("elsewhere", "Running", false),
         ];
-        let seen = status(&pool("l40s-onprem", "L40S", "OnPremises", "0.90"), &nodes, &pods, "now");
+        let seen = status(&pool("l40s-onprem", "L40S", "OnPremises", "0.90"), &nodes, &pods, &[], "now");
         assert_eq!(seen.nodes, 1);
         assert_eq!(seen.accelerators, Some(AcceleratorCounts { total: 12, allocatable: 4, used: 2 }));
     }

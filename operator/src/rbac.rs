@@ -43,6 +43,8 @@ pub const CLUSTER: &[Rule] = &[
 /// In the release's own namespace.
 pub const RELEASE: &[Rule] = &[
     Rule { group: "", resources: &["secrets"], verbs: &["get", "create", "patch"] },
+    // Standby servers run here: they are claimed by their labels, and end when they aren't needed.
+    Rule { group: "", resources: &["pods"], verbs: &["patch", "delete"] },
     Rule { group: "coordination.k8s.io", resources: &["leases"], verbs: &["get", "create", "update"] },
 ];
 

@@ -1,7 +1,8 @@
 //! Outcomes told: to the log, to metrics, and as Events, the last only when something has changed.
 
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Resource, ResourceExt};
 use millrace_crds::conditions::{ACCEPTED, MODEL_VERIFIED, PLACED, READY, WORKLOAD_AVAILABLE, reason};
 use millrace_crds::{Condition, ConditionStatus};
 
@@ -42,7 +43,9 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     told
 }
 
-fn cut(text: &str) -> String {
+/// A note that an Event can hold.
+#[must_use]
+pub fn cut(text: &str) -> String {
     let end = (0..=text.len().min(LONGEST)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text[..end].to_owned()
 }
@@ -50,23 +53,28 @@ fn cut(text: &str) -> String {
 /// Publishes transitions. An Event that can't be written is logged: it must not stop the work that it tells of.
 pub async fn publish<K: Resource<DynamicType = ()>>(recorder: &Recorder, object: &K, transitions: &[Transition]) {
     for transition in transitions {
-        let (name, reason) = (object.name_any(), &transition.reason);
-        let kind = K::kind(&());
-        if transition.warning {
-            tracing::warn!(%kind, namespace = object.namespace(), name, reason, "{}", transition.note);
-        } else {
-            tracing::info!(%kind, namespace = object.namespace(), name, reason, "{}", transition.note);
-        }
-        let event = Event {
-            type_: if transition.warning { EventType::Warning } else { EventType::Normal },
-            reason: transition.reason.clone(),
-            note: Some(transition.note.clone()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::warn!(%error, "an Event couldn't be written");
-        }
+        send(recorder, &object.object_ref(&()), transition).await;
+    }
+}
+
+/// Publishes one.
+pub async fn send(recorder: &Recorder, object: &ObjectReference, transition: &Transition) {
+    let reason = &transition.reason;
+    let [kind, namespace, name] = [&object.kind, &object.namespace, &object.name];
+    if transition.warning {
+        tracing::warn!(kind, namespace, name, reason, "{}", transition.note);
+    } else {
+        tracing::info!(kind, namespace, name, reason, "{}", transition.note);
+    }
+    let event = Event {
+        type_: if transition.warning { EventType::Warning } else { EventType::Normal },
+        reason: reason.clone(),
+        note: Some(transition.note.clone()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = recorder.publish(&event, object).await {
+        tracing::warn!(%error, "an Event couldn't be written");
     }
 }
 

@@ -7,6 +7,7 @@ use crate::index::{Triggers, index};
 use crate::lease::{self, Candidate};
 use crate::metrics::Metrics;
 use crate::scale::{self, Plans, ScaleContext, ScaleView, Stores};
+use crate::standby::Sources;
 use crate::{http, statuses};
 use anyhow::Context as _;
 use futures::stream::unfold;
@@ -86,27 +87,32 @@ async fn lead(
     let reporter = Reporter { controller: "millrace-operator".to_owned(), instance: Some(flags.pod_name.clone()) };
     let (plans, view) = (Arc::new(Plans::default()), Arc::new(ScaleView::default()));
     let notify = triggers.one.clone();
+    let recorder = Recorder::new(client.clone(), reporter);
     let scaling = ScaleContext {
         client: client.clone(),
-        namespace: settings.namespace.clone(),
-        release: settings.release.clone(),
+        settings: settings.clone(),
+        recorder: recorder.clone(),
+        metrics: metrics.clone(),
         record: flags.record_decisions.clone(),
         plans: plans.clone(),
         view: view.clone(),
-        metrics: metrics.clone(),
         stores: Stores {
-            deployments: index.deployments.clone(),
             pods: index.pods.clone(),
             gateways: index.gateways.clone(),
             nodes: index.nodes.clone(),
-            pools: index.pools.clone(),
             tenants: index.tenants.clone(),
+            lending: Sources {
+                standbys: index.standbys.clone(),
+                config_maps: index.config_maps.clone(),
+                deployments: index.deployments.clone(),
+                pools: index.pools.clone(),
+            },
         },
         identity: keeper.identity.clone(),
         notify: Arc::new(move |service| _ = notify.send(ObjectRef::new(&service.name).within(&service.namespace))),
     };
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder,
         failures: std::sync::Mutex::default(),
         index: index.clone(),
         client,
@@ -138,6 +144,7 @@ async fn keep_certificates(keeper: &Keeper, triggers: &Triggers) {
             Ok(changed) => {
                 if changed {
                     _ = triggers.all.send(());
+                    _ = triggers.pools.send(());
                 }
                 CERTIFICATES
             }

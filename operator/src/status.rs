@@ -10,11 +10,12 @@ use crate::config::Settings;
 use crate::observe::Observed;
 use crate::plan::{self, Plan, Refusal};
 use crate::scale::ScaleState;
+use crate::standby::{self, Standby};
 use cause::{Cause, bounded};
 use kube::ResourceExt;
 use millrace_crds::{
-    Address, Failure, InferenceServiceStatus, ModelState, ModelStatus, Money, Name, PoolReplicas, ScalingStatus, Token,
-    Traffic, labels,
+    AcceleratorPool, Address, Failure, InferenceServiceStatus, ModelState, ModelStatus, Money, Name, PoolReplicas,
+    ScalingStatus, Token, Traffic, labels,
 };
 use std::collections::BTreeMap;
 
@@ -49,6 +50,8 @@ pub(crate) struct Counts {
     pub pods: u32,
     /// Ready pods by revision.
     pub ready: BTreeMap<String, u32>,
+    /// Standby servers that answer, by the revision that they serve.
+    pub standbys: BTreeMap<String, u32>,
     /// Asked for, by revision.
     pub desired: BTreeMap<String, u32>,
 }
@@ -74,7 +77,7 @@ pub fn status(outcome: &Outcome<'_>, context: &Context<'_>) -> InferenceServiceS
     let cause = cause::of(observed, outcome).or_else(|| cause::no_room(outcome, context.scale));
     if let Outcome::Done(plan, applied) = outcome {
         prove(&mut new, plan, &counts);
-        new.pools = pools(plan, applied, observed);
+        new.pools = pools(plan, applied, context);
         new.model = Some(model(plan, &new, &counts, cause.as_ref()));
     }
     new.conditions = conditions::conditions(outcome, context, &new, &counts, cause.as_ref());
@@ -87,6 +90,9 @@ fn count(outcome: &Outcome<'_>, observed: &Observed) -> Counts {
     for pod in observed.pods.iter().filter(|pod| !pod.terminating) {
         counts.pods += 1;
         *counts.ready.entry(pod.revision.clone()).or_default() += u32::from(pod.ready);
+    }
+    for (_, slot) in observed.standbys.iter().filter(|standby| standby.serves()).filter_map(Standby::loan) {
+        *counts.standbys.entry(slot.revision.to_string()).or_default() += 1;
     }
     let live = observed.owned.deployments.iter().map(|live| &**live);
     let deployments: BTreeMap<String, _> = match outcome {
@@ -182,7 +188,8 @@ fn model(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: Opti
 }
 
 /// Replicas by pool: the allowed ones in their order, then others that still have some.
-fn pools(plan: &Plan, applied: &Objects<Applied>, observed: &Observed) -> Vec<PoolReplicas> {
+fn pools(plan: &Plan, applied: &Objects<Applied>, context: &Context<'_>) -> Vec<PoolReplicas> {
+    let observed = context.observed;
     let mut names: Vec<String> = plan.places.allowed.iter().map(|place| place.pool.name_any()).collect();
     for pod in &observed.pods {
         if !names.contains(&pod.pool) && !pod.pool.is_empty() {
@@ -190,10 +197,11 @@ fn pools(plan: &Plan, applied: &Objects<Applied>, observed: &Observed) -> Vec<Po
         }
     }
     names.truncate(64);
-    names.iter().map(|name| pool(name, plan, applied, observed)).collect()
+    names.iter().map(|name| pool(name, plan, applied, context)).collect()
 }
 
-fn pool(name: &str, plan: &Plan, applied: &Objects<Applied>, observed: &Observed) -> PoolReplicas {
+fn pool(name: &str, plan: &Plan, applied: &Objects<Applied>, context: &Context<'_>) -> PoolReplicas {
+    let observed = context.observed;
     let of_pool = |labelled: Option<&String>| labelled.map(String::as_str) == Some(name);
     let variant = applied.deployments.iter().find_map(|made| {
         let made = made.labels();
@@ -210,13 +218,38 @@ fn pool(name: &str, plan: &Plan, applied: &Objects<Applied>, observed: &Observed
     let pods = || observed.pods.iter().filter(|pod| pod.pool == name && !pod.terminating);
     let known = observed.pools.iter().find(|pool| pool.name_any() == name);
     let planned = plan.scaling.pools.iter().find(|pool| pool.name.as_str() == name);
+    let standbys = observed.standbys.iter().filter(|standby| standby.pool.as_str() == name && standby.serves()).count();
     PoolReplicas {
         name: name.into(),
         accelerator: known.map_or_else(|| Token::from("unknown"), |pool| pool.spec.accelerator.clone()),
         desired,
         ready: u32::try_from(pods().filter(|pod| pod.ready).count()).unwrap_or(u32::MAX),
+        standbys: u32::try_from(standbys).unwrap_or(u32::MAX),
+        starts_cold: known.and_then(|pool| starts_cold(pool, plan, applied, context)),
         variant: variant.map(|name| Name::from(name.as_str())),
         waiting: pods().find_map(|pod| pod.trouble.as_ref()).map(|trouble| bounded(&trouble.message, 512)),
         hourly_cost: planned.map(|pool| Money::from(format!("{:.2}", pool.replica_cost() * f64::from(desired)))),
     }
+}
+
+/// Why the newest revision gets none of the pool's standby servers, where there are some: what it is, or what the scaler found.
+fn starts_cold(
+    pool: &AcceleratorPool,
+    plan: &Plan,
+    applied: &Objects<Applied>,
+    context: &Context<'_>,
+) -> Option<String> {
+    let newest = Some(&plan.newest.name);
+    let deployment = applied.deployments.iter().find(|made| {
+        made.labels().get(labels::REVISION) == newest && made.labels().get(labels::POOL) == Some(&pool.name_any())
+    })?;
+    let map = applied.config_maps.iter().find(|made| made.labels().get(labels::REVISION) == newest)?;
+    if pool.spec.standby.replicas == 0 {
+        return None;
+    }
+    let why = match standby::asked(deployment, map) {
+        Ok(asked) => standby::obstacle(&asked, pool, context.settings),
+        Err(why) => Some(why),
+    };
+    why.or_else(|| context.scale.and_then(|scale| scale.cold.clone())).map(|why| bounded(&why, 512))
 }

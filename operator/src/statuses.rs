@@ -1,10 +1,11 @@
-//! The controllers of pools, tenants and jobs: each only writes its kind's status, computed from the index.
+//! The controllers of pools, tenants and jobs: each writes its kind's status, computed from the index; that of pools keeps
+//! their standby servers besides.
 
-use crate::apply::is_status;
-use crate::controller::Context;
+use crate::apply::{ApplyError, is_status};
+use crate::controller::{Context, Error};
 use crate::report;
 use crate::unreadable;
-use crate::{job, pool, tenant};
+use crate::{job, pool, standby, tenant};
 use futures::{FutureExt, Stream, StreamExt, future};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -25,12 +26,16 @@ const WAIT: Duration = Duration::from_secs(5);
 /// A look without cause.
 const RESYNC: Duration = Duration::from_secs(600);
 
-/// A kind of which only status is written.
+/// A kind of which status is written.
 trait Stated: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static {
     /// Its status.
     type Status: Serialize + PartialEq + Send + Sync;
     /// Label of its metrics.
     const METRIC: &'static str;
+    /// Makes what it asks for, if that is anything.
+    fn make(&self, _: &Context) -> impl Future<Output = Result<(), ApplyError>> + Send {
+        future::ready(Ok(()))
+    }
     /// The status that it should have.
     fn compute(&self, context: &Context, now: &str) -> Self::Status;
     /// The status that it has.
@@ -42,8 +47,12 @@ trait Stated: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Se
 impl Stated for AcceleratorPool {
     type Status = millrace_crds::AcceleratorPoolStatus;
     const METRIC: &'static str = "pool";
+    fn make(&self, context: &Context) -> impl Future<Output = Result<(), ApplyError>> + Send {
+        standby::keep(context, self)
+    }
     fn compute(&self, context: &Context, now: &str) -> Self::Status {
-        pool::status(self, &context.index.nodes.state(), &context.index.pods.state(), now)
+        let index = &context.index;
+        pool::status(self, &index.nodes.state(), &index.pods.state(), &index.standbys.state(), now)
     }
     fn current(&self) -> Option<&Self::Status> {
         self.status.as_ref()
@@ -110,7 +119,7 @@ async fn one<K: Stated>(
         .with_config(gather)
         .reconcile_all_on(again)
         .graceful_shutdown_on(shutdown)
-        .run(reconcile::<K>, |_, _: &kube::Error, _| Action::requeue(WAIT), context)
+        .run(reconcile::<K>, |_, _: &Error, _| Action::requeue(WAIT), context)
         .for_each(|ended| {
             if let Err(error @ (controller::Error::ReconcilerFailed(..) | controller::Error::QueueError(_))) = &ended {
                 tracing::warn!(kind = %K::kind(&()), %error, "status can't be kept");
@@ -120,15 +129,18 @@ async fn one<K: Stated>(
         .await;
 }
 
-async fn reconcile<K: Stated>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, kube::Error> {
+async fn reconcile<K: Stated>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error> {
+    let failed = |error: kube::Error| Error::Status(Box::new(error));
     let Ok(object) = &guard.0 else {
         context.metrics.reconciled(K::METRIC, "refused");
-        unreadable::tell(&context.client, &context.recorder, &*guard, Timestamp::now()).await?;
+        unreadable::tell(&context.client, &context.recorder, &*guard, Timestamp::now()).await.map_err(failed)?;
         return Ok(Action::await_change());
     };
+    let made = object.make(&context).await;
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let status = object.compute(&context, &now);
     if object.current() == Some(&status) {
+        made?;
         return Ok(Action::requeue(RESYNC));
     }
     let body = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": object.name_any(), "uid": object.uid()}, "status": status});
@@ -139,17 +151,18 @@ async fn reconcile<K: Stated>(guard: Arc<DeserializeGuard<K>>, context: Arc<Cont
             &PatchParams::apply(labels::STATUS_MANAGER).force(),
             &Patch::Apply(&body),
         )
-        .map_err(kube::Error::BuildRequest)?;
+        .map_err(|error| failed(kube::Error::BuildRequest(error)))?;
     match context.client.request::<serde_json::Value>(request).await {
         Ok(_) => {}
         Err(error) if is_status(&error, 404) => return Ok(Action::await_change()),
         Err(error) => {
             context.metrics.reconciled(K::METRIC, "failed");
-            return Err(error);
+            return Err(failed(error));
         }
     }
     context.metrics.reconciled(K::METRIC, "done");
     let old = object.current().map(K::conditions).unwrap_or_default();
     report::publish(&context.recorder, object, &report::transitions(old, K::conditions(&status))).await;
+    made?;
     Ok(Action::requeue(RESYNC))
 }

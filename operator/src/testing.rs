@@ -1,6 +1,7 @@
 //! What tests of several modules start from: a service that is fine, and a cluster that suits it.
 
 pub mod api;
+pub mod authority;
 
 use crate::config::{Enforced, Settings};
 use crate::controller::Context;
@@ -109,6 +110,7 @@ pub fn observed(service: InferenceService) -> Observed {
         ],
         owned: Owned::default(),
         pods: Vec::new(),
+        standbys: Vec::new(),
         ca: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),
     }
 }
@@ -136,6 +138,7 @@ pub fn context(server: &Arc<Server>, observed: &Observed) -> Context {
         namespaces: store(&[Arc::new(serde_json::from_value(namespace).unwrap())]),
         nodes: store(&[]),
         pods: store(&[]),
+        standbys: store(&[]),
         gateways: store(&[]),
         config_maps: store(&owned.config_maps),
         controller_revisions: store(&owned.controller_revisions),

@@ -49,6 +49,13 @@ pub struct Count {
     pub unschedulable: Vec<f64>,
     /// Pods on their way out: they still hold their accelerators.
     pub terminating: u32,
+    /// Standby servers that stand in for replicas that aren't ready, those on their way out included: each holds an
+    /// accelerator beside theirs.
+    #[serde(default)]
+    pub standbys: u32,
+    /// Of those, the ones that answer requests.
+    #[serde(default)]
+    pub bridging: u32,
 }
 
 impl Count {
@@ -56,7 +63,7 @@ impl Count {
     #[must_use]
     pub fn held(&self) -> u64 {
         let live = u64::from(self.ready) + self.starting.len() as u64 + self.unschedulable.len() as u64;
-        live.max(u64::from(self.desired)) + u64::from(self.terminating)
+        live.max(u64::from(self.desired)) + u64::from(self.terminating) + u64::from(self.standbys)
     }
 }
 

@@ -35,6 +35,7 @@ mod rehearse;
 mod room;
 mod series;
 mod signal;
+mod standby;
 mod state;
 #[cfg(test)]
 mod takeover;
@@ -59,4 +60,5 @@ pub use profile::Profile;
 pub use record::{Difference, Record};
 pub use rehearse::{Rehearsal, Rehearsed};
 pub use signal::{BatchSample, GatewaySample, ServerSample, ServiceSample, Signals};
+pub use standby::{Shares, Supply, Want, share};
 pub use state::{Replica, State, View};

@@ -24,6 +24,9 @@ pub struct ServicePlan {
     pub strategy: Strategy,
     /// The allowed pools, in the order of the spec where it states one; services that may use the same share the list.
     pub pools: Arc<[PoolPlan]>,
+    /// Lane of its requests, 0 the most urgent: who gets a standby server that several want.
+    #[serde(default)]
+    pub lane: u8,
 }
 
 impl ServicePlan {

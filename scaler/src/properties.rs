@@ -50,7 +50,7 @@ prop_compose! {
         desired in 0u32..8, ready in 0u32..8, terminating in 0u32..3,
         starting in prop::collection::vec(moment(), 0..3), unschedulable in prop::collection::vec(moment(), 0..3),
     ) -> Count {
-        Count { desired, ready, starting, unschedulable, terminating }
+        Count { desired, ready, starting, unschedulable, terminating, ..Count::default() }
     }
 }
 

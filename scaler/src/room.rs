@@ -95,6 +95,13 @@ impl<'a> Room<'a> {
         self.charge(service, Use { pool: &pool.name, accelerator: &pool.accelerator, each, cost }, replicas);
     }
 
+    /// Takes quota and costs for one replica whose accelerators the pool has set aside already.
+    pub fn take_budget(&mut self, service: &'a Service, pool: &'a PoolPlan) {
+        let before = self.pools.get(&pool.name).copied();
+        self.take(service, pool, 1);
+        self.pools.insert(&pool.name, before.unwrap_or_default());
+    }
+
     fn charge(&mut self, service: &'a Service, used: Use<'a>, replicas: u64) {
         if replicas == 0 {
             return;
@@ -110,6 +117,11 @@ impl<'a> Room<'a> {
     /// Whether one more replica of `service` on `pool` breaks no bound. A figure that is no number breaks all.
     pub fn check(&self, service: &Service, pool: &PoolPlan) -> Result<(), Block> {
         self.check_pool(pool)?;
+        self.check_budget(service, pool)
+    }
+
+    /// The same for a replica whose accelerators the pool has set aside already: only quota and costs are looked at.
+    pub fn check_budget(&self, service: &Service, pool: &PoolPlan) -> Result<(), Block> {
         let Some(tenant) = self.fleet.tenants.get(&service.plan.tenant) else { return Err(Block::UnknownTenant) };
         let accelerators = u64::from(pool.accelerators.max(1));
         if let Some(allowed) = tenant.accelerators.get(&pool.accelerator) {
@@ -133,15 +145,29 @@ impl<'a> Room<'a> {
     }
 
     fn check_pool(&self, pool: &PoolPlan) -> Result<(), Block> {
-        let total = match self.fleet.pools.get(&pool.name).map(|known| known.capacity).unwrap_or_default() {
+        self.fits(&pool.name, u64::from(pool.accelerators.max(1)))
+    }
+
+    /// Whether a pool has so many accelerators left.
+    fn fits(&self, pool: &PoolName, accelerators: u64) -> Result<(), Block> {
+        let total = match self.fleet.pools.get(pool).map(|known| known.capacity).unwrap_or_default() {
             Capacity::Unknown => return Err(Block::UnknownCapacity),
             Capacity::Uncounted => return Ok(()),
             Capacity::Accelerators(total) => total,
         };
-        let used = *self.pools.get(&pool.name).unwrap_or(&0);
-        if used.saturating_add(u64::from(pool.accelerators.max(1))) > total {
+        let used = *self.pools.get(pool).unwrap_or(&0);
+        if used.saturating_add(accelerators) > total {
             return Err(Block::Full { free: total.saturating_sub(used), total });
         }
         Ok(())
+    }
+
+    /// Sets one accelerator of a pool aside, if there is one left. Whether there was.
+    pub fn set_aside(&mut self, pool: &'a PoolName) -> bool {
+        let fits = self.fits(pool, 1).is_ok();
+        if fits {
+            *self.pools.entry(pool).or_default() += 1;
+        }
+        fits
     }
 }

@@ -50,6 +50,7 @@ pub fn service(name: &str) -> Service {
             max_batch: 1,
             strategy: crate::Strategy::Cheapest,
             pools: vec![pool(ONPREM, "L40S", 0, 0.90), pool(CLOUD, "H100", 1, 2.10)].into(),
+            lane: 1,
         },
         replicas: LiteMap::from_iter([(slot("r1", ONPREM), ready(1)), (slot("r1", CLOUD), ready(0))]),
         signals: Some(load(0.0)),

@@ -23,6 +23,8 @@ pub struct Args {
 pub enum Command {
     /// Serve the models of a manifest.
     Serve(ServeOptions),
+    /// Wait with the runtime up and no model, until the operator assigns a service; then serve it, and no other.
+    Standby(StandbyOptions),
     /// Measure a model and its variants: latency, throughput, memory and quality. Exit code 2: a variant is below minQuality.
     Evaluate(EvaluateOptions),
     /// Do nothing until told to end: a pod that does it keeps the image on its node.
@@ -93,6 +95,44 @@ pub struct ServeOptions {
     /// Serve TLS, and only clients with a certificate of this authority (PEM; read again when it changes).
     #[arg(long, env = "MILLRACE_CLIENT_CA")]
     pub client_ca: Option<PathBuf>,
+    /// File for the reason why the server couldn't start.
+    #[arg(long, env = "MILLRACE_TERMINATION_MESSAGE")]
+    pub termination_message: Option<PathBuf>,
+    /// Longest time for what was admitted, once told to end.
+    #[arg(long, env = "MILLRACE_DRAIN", default_value = "30s", value_parser = duration)]
+    pub drain: Duration,
+    /// Time for others to learn that this server ends, while it still answers.
+    #[arg(long, env = "MILLRACE_DRAIN_DELAY", default_value = "2s", value_parser = duration)]
+    pub drain_delay: Duration,
+}
+
+/// Options of `standby`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StandbyOptions {
+    /// Where the operator assigns a service: TLS, for callers with its certificate alone.
+    #[arg(long, env = "MILLRACE_ASSIGN_ADDRESS", default_value = "127.0.0.1:8444")]
+    pub assign_address: String,
+    /// Where HTTP/1.1, HTTP/2 and gRPC are answered once there is a model.
+    #[arg(long, env = "MILLRACE_ADDRESS", default_value = "127.0.0.1:8000")]
+    pub address: String,
+    /// Where /livez and /readyz are answered, without TLS; empty: nowhere.
+    #[arg(long, env = "MILLRACE_HEALTH_ADDRESS", default_value = "127.0.0.1:8081")]
+    pub health_address: String,
+    /// The authority (PEM; read again when it changes) whose certificates callers must have.
+    #[arg(long, env = "MILLRACE_CLIENT_CA")]
+    pub client_ca: PathBuf,
+    /// Folder with the keys to stores, as of `serve`.
+    #[arg(long, env = "MILLRACE_CREDENTIALS")]
+    pub credentials: Option<PathBuf>,
+    /// ONNX Runtime's library.
+    #[arg(long, env = "MILLRACE_ORT_LIBRARY")]
+    pub ort_library: Option<PathBuf>,
+    /// Bring CUDA up as well.
+    #[arg(long, env = "MILLRACE_GPU")]
+    pub gpu: bool,
+    /// Folder for the fetched model. It keeps the mark that an assignment leaves: a server that finds one there won't start.
+    #[arg(long, env = "MILLRACE_CACHE_DIR")]
+    pub cache_dir: PathBuf,
     /// File for the reason why the server couldn't start.
     #[arg(long, env = "MILLRACE_TERMINATION_MESSAGE")]
     pub termination_message: Option<PathBuf>,
@@ -181,6 +221,7 @@ mod tests {
         let options = [
             Args::augment_args,
             ServeOptions::augment_args,
+            StandbyOptions::augment_args,
             EvaluateOptions::augment_args,
             QuantizeOptions::augment_args,
         ];

@@ -8,9 +8,53 @@ use std::{
     convert::Infallible,
     sync::{Arc, OnceLock},
 };
+use tokio::sync::Notify;
+
+/// What probes are answered from.
+pub type Slot = Arc<Place>;
 
 /// The replica, once there is one.
-pub type Slot = Arc<OnceLock<Arc<Replica>>>;
+#[derive(Default)]
+pub struct Place {
+    replica: OnceLock<Arc<Replica>>,
+    filled: Notify,
+    standby: bool,
+}
+
+impl Place {
+    /// That of a standby server: ready for what it is, before it has a model. Whether it serves is told by a label of its pod.
+    #[must_use]
+    pub fn of_standby() -> Slot {
+        Arc::new(Self { standby: true, ..Self::default() })
+    }
+
+    /// The replica.
+    #[must_use]
+    pub fn get(&self) -> Option<&Arc<Replica>> {
+        self.replica.get()
+    }
+
+    /// Puts the replica in.
+    ///
+    /// # Errors
+    /// There is one already; the new one is given back.
+    pub fn set(&self, replica: Arc<Replica>) -> Result<(), Arc<Replica>> {
+        self.replica.set(replica)?;
+        self.filled.notify_waiters();
+        Ok(())
+    }
+
+    /// Waits until there is a replica.
+    pub async fn filled(&self) -> &Arc<Replica> {
+        loop {
+            let filled = self.filled.notified();
+            match self.get() {
+                Some(replica) => return replica,
+                None => filled.await,
+            }
+        }
+    }
+}
 
 /// Answers a probe.
 ///
@@ -27,6 +71,7 @@ pub async fn answer<B>(slot: Slot, request: Request<B>) -> Result<Response<tonic
             Some(replica) if replica.is_ready() => (StatusCode::OK, told(replica)),
             Some(replica) if !replica.has_engine() => (StatusCode::SERVICE_UNAVAILABLE, "no engine: it broke"),
             Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            None if slot.standby => (StatusCode::OK, "ok, a standby server without a model"),
             None => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
         },
         _ => (StatusCode::NOT_FOUND, "no such probe"),

@@ -33,6 +33,7 @@ pub mod replica;
 pub mod seat;
 pub mod serve;
 pub mod stage;
+pub mod standby;
 pub mod tls;
 pub mod unit;
 pub mod warm_up;

@@ -2,11 +2,11 @@
 
 use clap::Parser;
 use millrace_server::{
-    config::{Args, Command as Asked, LogFormat, ServeOptions},
+    config::{Args, Command as Asked, LogFormat},
     error::StartError,
-    evaluate, quantize, serve,
+    evaluate, quantize, serve, standby,
 };
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -46,7 +46,14 @@ fn main() -> ExitCode {
         }
     };
     let ended = match command {
-        Asked::Serve(options) => runtime.block_on(served(options)),
+        Asked::Serve(options) => {
+            let message = options.termination_message.clone();
+            runtime.block_on(told(message, serve::run(options)))
+        }
+        Asked::Standby(options) => {
+            let message = options.termination_message.clone();
+            runtime.block_on(told(message, standby::run(options)))
+        }
         Asked::Pause => runtime.block_on(pause()),
         Asked::Evaluate(options) => runtime.block_on(evaluate::run(options)),
         Asked::Quantize(options) => runtime.block_on(quantize::run(options)),
@@ -70,9 +77,11 @@ async fn pause() -> Result<ExitCode, StartError> {
 }
 
 /// Serves to the end; an error is also left where the kubelet reads it.
-async fn served(options: ServeOptions) -> Result<ExitCode, StartError> {
-    let termination_message = options.termination_message.clone();
-    let ended = serve::run(options).await;
+async fn told(
+    termination_message: Option<PathBuf>,
+    serving: impl Future<Output = Result<(), StartError>>,
+) -> Result<ExitCode, StartError> {
+    let ended = serving.await;
     if let (Err(error), Some(path)) = (&ended, termination_message) {
         let text = serde_json::json!({"reason": error.reason, "message": error.message}).to_string();
         if let Err(error) = std::fs::write(path, text) {

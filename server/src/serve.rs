@@ -22,12 +22,16 @@ fn invalid(message: impl Into<String>) -> StartError {
     StartError::new(reason::INVALID, message)
 }
 
-async fn bind(address: &str) -> Result<TcpListener, StartError> {
+/// Listens at an address.
+///
+/// # Errors
+/// It can't be had.
+pub(crate) async fn bind(address: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| invalid(format!("{address} can't be listened on: {error}")))
 }
 
 /// Where a listener really is: port 0 asks the system for a free one.
-fn place(listener: &TcpListener) -> String {
+pub(crate) fn place(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
 }
 
@@ -47,13 +51,24 @@ pub async fn live(
     options: &ServeOptions,
     load: impl Future<Output = Result<(Arc<Replica>, Threads), StartError>>,
 ) -> Result<(), StartError> {
+    probed(options, &health::Slot::default(), load).await
+}
+
+/// The same, with probes that are answered from a place of the caller's: it is filled once requests are taken.
+///
+/// # Errors
+/// Why it can't start.
+pub async fn probed(
+    options: &ServeOptions,
+    slot: &health::Slot,
+    load: impl Future<Output = Result<(Arc<Replica>, Threads), StartError>>,
+) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| invalid(error.to_string()))?;
     let (end, ending) = watch::channel(false);
-    let slot = health::Slot::default();
     if !options.health_address.is_empty() {
         let listener = bind(&options.health_address).await?;
         tracing::info!(address = place(&listener), "probes");
-        let slot = Arc::clone(&slot);
+        let slot = Arc::clone(slot);
         // Probes are answered until the process ends: they never see the end.
         let (forever, never) = watch::channel(false);
         tokio::spawn(async move {

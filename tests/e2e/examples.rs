@@ -2,7 +2,7 @@
 
 use crate::{SOON, product};
 use millrace_testbed::{Cache, tools::Models};
-use millrace_tests::{Bed, Service, model, python};
+use millrace_tests::{Answer, Bed, Service, model, python};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ enum Outcome {
     Reads,
     /// It is refused: condition and reason.
     Refused(&'static str, &'static str),
-    /// It is no service of its own: the release's set-up applies it.
+    /// It is no service of its own: the release's set-up applies it, or a test that takes it back.
     SetUp,
 }
 
@@ -43,6 +43,7 @@ fn outcomes() -> BTreeMap<&'static str, Outcome> {
         ("high-availability.yaml", Answers),
         ("latency-objective.yaml", Answers),
         ("scale-to-zero.yaml", Answers),
+        ("standby.yaml", SetUp),
         ("canary.yaml", Refused("Accepted", "NotSupported")),
         ("signed-model.yaml", Refused("Accepted", "NotSupported")),
         ("explain.yaml", Refused("Accepted", "NotSupported")),
@@ -238,14 +239,19 @@ fn answers(file: &str, text: &str) {
 
 /// The answer to `known()` is the reference's.
 fn knows(file: &str, service: &Service) {
-    let row: Vec<u32> = known();
-    let body = json!({"inputs": [{"name": "bytes", "shape": [1, 2048], "datatype": "INT32", "data": row}]}).to_string();
-    let answer = service.call(&format!("/v2/models/{}/infer", service.name)).body(body).send().unwrap();
+    let answer = asked(service);
     assert_eq!(answer.status, 200, "{file}: {} {}", answer.error(), answer.problem);
     let scores: Vec<f64> =
         answer.json()["outputs"][0]["data"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
     assert_eq!(labels()[best], "python", "{file}");
+}
+
+/// The answer of a service of Magika's model to `known()`.
+pub fn asked(service: &Service) -> Answer {
+    let row: Vec<u32> = known();
+    let body = json!({"inputs": [{"name": "bytes", "shape": [1, 2048], "datatype": "INT32", "data": row}]}).to_string();
+    service.call(&format!("/v2/models/{}/infer", service.name)).body(body).send().unwrap()
 }
 
 /// A short Python program as the model's input: 1,024 tokens of the head, 1,024 of the tail, 256 where nothing is.

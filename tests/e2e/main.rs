@@ -13,6 +13,7 @@ mod faults;
 mod objects;
 mod scale;
 mod serve;
+mod standby;
 mod stores;
 
 use millrace_tests::{Bed, Product, Service, edited};

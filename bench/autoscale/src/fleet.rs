@@ -304,6 +304,7 @@ fn fleet(ids: Vec<ServiceId>) -> Fleet {
             max_batch: 16,
             strategy: Strategy::Cheapest,
             pools: pools.clone(),
+            lane: 1,
         };
         let ready = |place: usize| if place == 0 && index.is_multiple_of(BUSY) { REPLICAS as u32 } else { 0 };
         let slot = |(place, pool): (usize, &PoolPlan)| {

@@ -142,6 +142,13 @@ pub struct PoolReplicas {
     pub desired: u32,
     /// Ready.
     pub ready: u32,
+    /// Standby servers of the pool that stand in for replicas that aren't ready yet.
+    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    pub standbys: u32,
+    /// Why the service gets none of the pool's standby servers, and so starts cold here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "resource", schemars(length(max = 512)))]
+    pub starts_cold: Option<String>,
     /// The variant that replicas of the newest revision serve; absent: the model itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Name>,
@@ -152,6 +159,11 @@ pub struct PoolReplicas {
     /// Of the desired replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_cost: Option<crate::Money>,
+}
+
+/// Whether a count is worth no word.
+fn is_none_at_all(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A decision and its reason.

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::plan::revision::{Revision, RevisionData};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use millrace_crds::labels;
 
 /// Name of the ConfigMap with the CA in each namespace that has services.
@@ -29,11 +29,11 @@ pub fn revision(plan: &Plan, revision: &Revision, data: &RevisionData) -> Config
 
 /// The public part of the release's CA. It belongs to the namespace, not to one service: no owner.
 #[must_use]
-pub fn ca(plan: &Plan, bundle: &str) -> ConfigMap {
+pub fn ca(namespace: &str, bundle: &str) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(CA.to_owned()),
-            namespace: plan.service.meta().namespace.clone(),
+            namespace: Some(namespace.to_owned()),
             labels: Some([(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned())].into()),
             ..ObjectMeta::default()
         },

@@ -93,7 +93,7 @@ fn serving(mut template: PodTemplateSpec, variant: Option<&ModelVariant>) -> Pod
 }
 
 /// Adds what the pool asks of pods: label, nodes, taints, and its resource.
-fn on_pool(mut template: PodTemplateSpec, pool: &AcceleratorPool, accelerators: u64) -> PodTemplateSpec {
+pub(crate) fn on_pool(mut template: PodTemplateSpec, pool: &AcceleratorPool, accelerators: u64) -> PodTemplateSpec {
     let metadata = template.metadata.get_or_insert_default();
     metadata.labels.get_or_insert_default().insert(labels::POOL.to_owned(), pool.name_any());
     let spec = template.spec.get_or_insert_default();

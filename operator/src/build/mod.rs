@@ -55,7 +55,8 @@ pub struct Objects<Stage> {
 pub fn build(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<Objects<Desired>, String> {
     let newest = controller_revision::data(plan, settings)?;
     let data = |revision: &crate::plan::revision::Revision| revision.stored.clone().unwrap_or_else(|| newest.clone());
-    let mut config_maps: Vec<ConfigMap> = observed.ca.iter().map(|ca| config_map::ca(plan, ca)).collect();
+    let namespace = plan.service.namespace().unwrap_or_default();
+    let mut config_maps: Vec<ConfigMap> = observed.ca.iter().map(|ca| config_map::ca(&namespace, ca)).collect();
     config_maps.extend(plan.active().map(|revision| config_map::revision(plan, revision, &data(revision))));
     let deployments = plan.placed().flat_map(|revision| {
         let data = data(revision);
@@ -105,4 +106,4 @@ pub fn common(service: &str) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

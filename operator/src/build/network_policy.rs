@@ -18,6 +18,9 @@ const PRIVATE_V4: [&str; 6] =
     ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
 const PRIVATE_V6: [&str; 3] = ["::1/128", "fc00::/7", "fe80::/10"];
 
+/// Who calls servers.
+pub(crate) const CALLERS: [&str; 2] = [labels::COMPONENT_GATEWAY, labels::COMPONENT_OPERATOR];
+
 /// The policy.
 #[must_use]
 pub fn network_policy(plan: &Plan, isolation: &Isolation, settings: &Settings) -> NetworkPolicy {
@@ -28,7 +31,7 @@ pub fn network_policy(plan: &Plan, isolation: &Isolation, settings: &Settings) -
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![
                 NetworkPolicyIngressRule {
-                    from: Some(vec![release(settings)]),
+                    from: Some(vec![release(settings, &CALLERS)]),
                     ports: Some(vec![port(DATA_PORT, "TCP")]),
                 },
                 // Probes come from the node, whose address no selector knows; nothing but health is behind this port.
@@ -40,8 +43,8 @@ pub fn network_policy(plan: &Plan, isolation: &Isolation, settings: &Settings) -
     }
 }
 
-/// Gateway and operator pods of the release.
-fn release(settings: &Settings) -> NetworkPolicyPeer {
+/// Pods of these components of the release.
+pub(crate) fn release(settings: &Settings, components: &[&str]) -> NetworkPolicyPeer {
     let namespace = [("kubernetes.io/metadata.name".to_owned(), settings.namespace.clone())];
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector { match_labels: Some(namespace.into()), ..LabelSelector::default() }),
@@ -49,7 +52,7 @@ fn release(settings: &Settings) -> NetworkPolicyPeer {
             match_expressions: Some(vec![LabelSelectorRequirement {
                 key: labels::COMPONENT.to_owned(),
                 operator: "In".to_owned(),
-                values: Some(vec![labels::COMPONENT_GATEWAY.to_owned(), labels::COMPONENT_OPERATOR.to_owned()]),
+                values: Some(components.iter().map(|component| (*component).to_owned()).collect()),
             }]),
             ..LabelSelector::default()
         }),
@@ -57,7 +60,8 @@ fn release(settings: &Settings) -> NetworkPolicyPeer {
     }
 }
 
-fn egress(isolation: &Isolation) -> Vec<NetworkPolicyEgressRule> {
+/// Out to DNS, and to what the stores need.
+pub(crate) fn egress(isolation: &Isolation) -> Vec<NetworkPolicyEgressRule> {
     let block = |cidr: &str, except: &[&str]| NetworkPolicyPeer {
         ip_block: Some(IPBlock {
             cidr: cidr.to_owned(),
@@ -77,6 +81,6 @@ fn egress(isolation: &Isolation) -> Vec<NetworkPolicyEgressRule> {
     rules
 }
 
-fn port(number: i32, protocol: &str) -> NetworkPolicyPort {
+pub(crate) fn port(number: i32, protocol: &str) -> NetworkPolicyPort {
     NetworkPolicyPort { port: Some(IntOrString::Int(number)), protocol: Some(protocol.to_owned()), end_port: None }
 }

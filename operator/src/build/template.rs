@@ -23,12 +23,14 @@ const USER: i64 = 65532;
 pub const DATA_PORT: i32 = 8443;
 /// Where servers answer the kubelet.
 pub const HEALTH_PORT: i32 = 8081;
+/// Where a server leaves the reason of its end.
+pub(crate) const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 /// Seconds beyond the drain: readiness off, its propagation, the end of the process.
-const MARGIN: i64 = 10;
+pub(crate) const MARGIN: i64 = 10;
 /// Where the claim lies in which a namespace's servers keep models on their node.
 const NODE_CACHE: &str = "/var/cache/millrace-node";
 /// The longest start that is waited for, in probes of a second: a big model over a slow line.
-const START_PROBES: i32 = 3600;
+pub(crate) const START_PROBES: i32 = 3600;
 
 /// The template.
 #[must_use]
@@ -73,14 +75,8 @@ fn container(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Co
         readiness_probe: Some(probe("/readyz", 1, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         resources: Some(resources(plan)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            ..SecurityContext::default()
-        }),
-        termination_message_path: Some("/dev/termination-log".to_owned()),
+        security_context: Some(container_security()),
+        termination_message_path: Some(TERMINATION_MESSAGE.to_owned()),
         volume_mounts: Some(mounts(plan, models)),
         ..Container::default()
     }
@@ -105,7 +101,7 @@ fn args(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Vec<Str
         "--cache-dir",
         "/var/cache/millrace",
         "--termination-message",
-        "/dev/termination-log",
+        TERMINATION_MESSAGE,
         "--drain",
         &drain,
     ]
@@ -149,26 +145,13 @@ fn credentials<'s>(models: &[ModelSource<'s>]) -> Option<&'s Credentials> {
 }
 
 fn volumes(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<Volume> {
-    let named = |name: &str| Volume { name: name.to_owned(), ..Volume::default() };
-    let config = |name: &str, config_map: String| Volume {
-        config_map: Some(ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() }),
-        ..named(name)
-    };
-    let scratch = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..named(name) };
     let manifest = naming::revision_object(&plan.service.name_any(), &plan.newest.name);
-    let mut volumes =
-        vec![config("manifest", manifest), config("ca", config_map::CA.to_owned()), scratch("tmp"), scratch("cache")];
-    if let Some(credentials) = credentials(models) {
-        let source = SecretVolumeSource {
-            secret_name: Some(credentials.secret_name.to_string()),
-            ..SecretVolumeSource::default()
-        };
-        volumes.push(Volume { secret: Some(source), ..named("credentials") });
-    }
+    let mut volumes = vec![config_volume("manifest", manifest)];
+    volumes.extend(common_volumes(credentials(models).map(|credentials| &credentials.secret_name)));
     let claimed = |name: &str, claim: &str, read_only: bool| {
         let source =
             PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: read_only.then_some(true) };
-        Volume { persistent_volume_claim: Some(source), ..named(name) }
+        Volume { persistent_volume_claim: Some(source), ..volume(name) }
     };
     volumes.extend(models.first().and_then(|model| claim(model.uri)).map(|(claim, _)| claimed("model", claim, true)));
     volumes.extend(engines(plan).map(|claim| claimed("engines", claim.as_str(), false)));
@@ -176,22 +159,32 @@ fn volumes(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<Volume> {
     volumes
 }
 
-fn mounts(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
-    let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    };
-    let mut mounts = vec![
-        mount("manifest", "/etc/millrace", true),
-        mount("ca", "/etc/millrace-ca", true),
-        mount("tmp", "/tmp", false),
-        mount("cache", "/var/cache/millrace", false),
-    ];
-    if credentials(models).is_some() {
-        mounts.push(mount("credentials", "/etc/millrace-credentials", true));
+fn volume(name: &str) -> Volume {
+    Volume { name: name.to_owned(), ..Volume::default() }
+}
+
+fn config_volume(name: &str, config_map: String) -> Volume {
+    Volume {
+        config_map: Some(ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() }),
+        ..volume(name)
     }
+    }
+}
+
+/// What every server has: the authority, room to write, and the keys to stores if there are any.
+pub(crate) fn common_volumes(secret: Option<&Name>) -> Vec<Volume> {
+    let scratch = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..volume(name) };
+    let mut volumes = vec![config_volume("ca", config_map::CA.to_owned()), scratch("tmp"), scratch("cache")];
+    volumes.extend(secret.map(|secret| {
+        let source = SecretVolumeSource { secret_name: Some(secret.to_string()), ..SecretVolumeSource::default() };
+        Volume { secret: Some(source), ..volume("credentials") }
+    }));
+    volumes
+}
+
+fn mounts(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
+    let mut mounts = vec![mount("manifest", "/etc/millrace", true)];
+    mounts.extend(common_mounts(credentials(models).is_some()));
     if models.first().is_some_and(|model| claim(model.uri).is_some()) {
         mounts.push(mount("model", "/mnt/model", true));
     }
@@ -205,10 +198,35 @@ fn mounts(plan: &Plan, models: &[ModelSource<'_>]) -> Vec<VolumeMount> {
     mounts
 }
 
+/// Where [`common_volumes`] lie.
+pub(crate) fn common_mounts(credentials: bool) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        mount("ca", "/etc/millrace-ca", true),
+        mount("tmp", "/tmp", false),
+        mount("cache", "/var/cache/millrace", false),
+    ];
+    mounts.extend(credentials.then(|| mount("credentials", "/etc/millrace-credentials", true)));
+    mounts
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
 fn resources(plan: &Plan) -> ResourceRequirements {
     let asked = &plan.inputs.runtime.resources;
     let cpu = asked.cpu.as_ref().map_or("1", |cpu| cpu.as_str());
     let memory = asked.memory.as_ref().map_or("512Mi", |memory| memory.as_str());
+    requirements(cpu, memory)
+}
+
+/// Cores are asked for; memory is also the limit.
+pub(crate) fn requirements(cpu: &str, memory: &str) -> ResourceRequirements {
     let quantity = |name: &str, amount: &str| (name.to_owned(), Quantity(amount.to_owned()));
     ResourceRequirements {
         requests: Some(BTreeMap::from([quantity("cpu", cpu), quantity("memory", memory)])),
@@ -217,7 +235,7 @@ fn resources(plan: &Plan) -> ResourceRequirements {
     }
 }
 
-fn probe(path: &str, period: i32, failures: i32) -> Probe {
+pub(crate) fn probe(path: &str, period: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
@@ -231,7 +249,7 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-fn port(name: &str, number: i32) -> ContainerPort {
+pub(crate) fn port(name: &str, number: i32) -> ContainerPort {
     ContainerPort {
         name: Some(name.to_owned()),
         container_port: number,
@@ -240,8 +258,18 @@ fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
+pub(crate) fn container_security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        ..SecurityContext::default()
+    }
+}
+
 /// `writes`: to a volume that isn't the pod's own, which is made writable for its group.
-fn pod_security(writes: bool) -> PodSecurityContext {
+pub(crate) fn pod_security(writes: bool) -> PodSecurityContext {
     PodSecurityContext {
         fs_group: writes.then_some(USER),
         fs_group_change_policy: writes.then(|| "OnRootMismatch".to_owned()),

@@ -11,7 +11,7 @@ fn built(patch: Value) -> Objects<Desired> {
 }
 
 /// The rules of Pod Security `restricted` that a pod of ours could break.
-fn restricted(pod: &Value) -> Result<(), String> {
+pub fn restricted(pod: &Value) -> Result<(), String> {
     let spec = &pod["spec"];
     for host in ["hostNetwork", "hostPID", "hostIPC"] {
         if spec[host] == true {

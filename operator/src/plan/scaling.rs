@@ -2,6 +2,7 @@
 
 use super::place::{Place, Places, words};
 use super::revision::Revision;
+use super::tenancy::rank;
 use kube::ResourceExt;
 use millrace_crds::{InferenceService, Strategy, Tenant};
 use millrace_scaler::{Bounds, Objective, PoolPlan, Revisions, ServicePlan};
@@ -40,6 +41,7 @@ pub fn service_plan(
             Strategy::Ordered => millrace_scaler::Strategy::Ordered,
         },
         pools: places.allowed.iter().map(|place| pool_plan(service, place)).collect(),
+        lane: rank(spec.access.priority),
     }
 }
 

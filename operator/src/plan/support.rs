@@ -128,7 +128,7 @@ pub const POOL: &[Field] = &[
     acted("nodeSelector"),
     acted("tolerations"),
     acted("relativeSpeed"),
-    named_unless("standby.replicas", "0"),
+    acted("standby"),
     refused("cluster"),
 ];
 

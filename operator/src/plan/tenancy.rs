@@ -125,7 +125,8 @@ pub fn forbidden_model(spec: &InferenceServiceSpec, tenant: &Tenant) -> Vec<Prob
 }
 
 /// Lanes in their order, the most urgent first.
-fn rank(priority: Priority) -> u8 {
+#[must_use]
+pub fn rank(priority: Priority) -> u8 {
     match priority {
         Priority::Critical => 0,
         Priority::Standard => 1,
@@ -134,7 +135,8 @@ fn rank(priority: Priority) -> u8 {
 }
 
 /// Whether `uri` is `source` or below it, by whole path segments: `s3://models` doesn't cover `s3://models-of-others`.
-fn below(source: &str, uri: &str) -> bool {
+#[must_use]
+pub fn below(source: &str, uri: &str) -> bool {
     uri.strip_prefix(source).is_some_and(|rest| source.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }
 

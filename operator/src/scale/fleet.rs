@@ -1,6 +1,7 @@
 //! Draws up the fleet from what the stores hold; pure.
 
 use super::{nodes, ownership, pods};
+use crate::standby::Standby;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, core::v1::Pod};
 use kube::ResourceExt;
 use millrace_crds::{AcceleratorPool, Money, Tenant as TenantObject};
@@ -18,6 +19,8 @@ pub struct Seen {
     pub deployments: Vec<Deployed>,
     /// Server pods.
     pub pods: Vec<Arc<Pod>>,
+    /// Standby servers.
+    pub standbys: Vec<Standby>,
     /// Nodes.
     pub nodes: Vec<Arc<Node>>,
     /// Pools.
@@ -90,6 +93,16 @@ pub fn draw(seen: &Seen) -> Fleet {
             None => {}
         }
     }
+    for standby in seen.standbys.iter().filter(|standby| standby.holds()) {
+        let planned = standby.loan().and_then(|(id, slot)| services.get_mut(id)?.replicas.get_mut(slot));
+        match planned {
+            Some(count) => {
+                count.standbys += 1;
+                count.bridging += u32::from(standby.serves());
+            }
+            None => charge(seen, &mut fleet, &standby.pool, 1, standby.loan().map(|(id, _)| id)),
+        }
+    }
     fleet.services = services.into_values().collect();
     fleet
 }
@@ -109,17 +122,20 @@ fn charge_other(seen: &Seen, fleet: &mut Fleet, pod: &Pod, owner: Option<&(Servi
         };
         let resource = pool.spec.resource.name.as_ref();
         let used = resource.map_or(u64::from(owner.is_some()), |resource| nodes::requested(pod, resource.as_str()));
-        if !here || used == 0 {
-            continue;
+        if here && used > 0 {
+            charge(seen, fleet, &PoolName::from(pool.name_any()), used, owner.map(|(id, _)| id));
         }
-        if let Some(known) = fleet.pools.get_mut(&PoolName::from(pool.name_any())) {
-            known.others = known.others.saturating_add(used);
-        }
-        let tenant = owner.and_then(|(id, _)| seen.tenant_of.get(id.namespace.as_ref()));
-        if let Some(tenant) = tenant.and_then(|name| fleet.tenants.get_mut(name)) {
-            *tenant.other_accelerators.entry(Accelerator::from(pool.spec.accelerator.to_string())).or_default() += used;
-            tenant.other_cost += used as f64 * price(pool);
-        }
+    }
+}
+
+/// Accelerators that no slot of the fleet holds: the pool's own, or those of a service's tenant as well.
+fn charge(seen: &Seen, fleet: &mut Fleet, pool: &PoolName, used: u64, service: Option<&ServiceId>) {
+    let Some(known) = fleet.pools.get_mut(pool) else { return };
+    known.others = known.others.saturating_add(used);
+    let tenant = service.and_then(|id| seen.tenant_of.get(id.namespace.as_ref()));
+    if let Some(tenant) = tenant.and_then(|name| fleet.tenants.get_mut(name)) {
+        *tenant.other_accelerators.entry(known.accelerator.clone()).or_default() += used;
+        tenant.other_cost += used as f64 * known.hourly_cost;
     }
 }
 

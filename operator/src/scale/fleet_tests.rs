@@ -58,6 +58,7 @@ fn seen() -> Seen {
         tenant_of: BTreeMap::from([("n".to_owned(), "t".into())]),
         deployments: vec![deployment("s", "p", 3)],
         pods: Vec::new(),
+        standbys: Vec::new(),
         nodes: vec![
             node("gpu-0", "True", false, "4"),
             node("gpu-1", "True", true, "4"),
@@ -125,4 +126,47 @@ fn capacity_is_of_nodes_that_take_pods_or_of_what_may_grow() {
         seen.pools = vec![pool(extra.clone())];
         assert_eq!(draw(&seen).pools[&"p".into()].capacity, expected, "{extra}");
     }
+}
+
+fn standby(name: &str, role: crate::standby::Role, stage: pods::Stage) -> Standby {
+    Standby {
+        name: name.to_owned(),
+        uid: name.to_owned(),
+        version: "1".to_owned(),
+        owners: Vec::new(),
+        pool: "p".into(),
+        image: String::new(),
+        address: None,
+        role,
+        stage,
+        restarted: false,
+    }
+}
+
+#[test]
+fn a_standby_counts_for_its_pool_and_once_it_is_given_for_its_tenant_too() {
+    use crate::standby::Role;
+    let ready = || pods::Stage::Ready { since: 2.0, made: 1.0 };
+    let slot = || Slot::new(&"r".into(), &"p".into());
+    let to = |service: &str| (ServiceId::new("n", service), slot());
+    let mut seen = seen();
+    seen.standbys = vec![
+        standby("gated", Role::Gated, pods::Stage::Starting(1.0)),
+        standby("starting", Role::Free, pods::Stage::Starting(1.0)),
+        standby("free", Role::Free, ready()),
+        standby("without a node", Role::Free, pods::Stage::Unschedulable(1.0)),
+        standby("loading", Role::Assigned(to("s").0, to("s").1), ready()),
+        standby("serving", Role::Serving(to("s").0, to("s").1), ready()),
+        standby("leaving", Role::Serving(to("s").0, to("s").1), pods::Stage::Terminating),
+        standby("gone", Role::Serving(to("s").0, to("s").1), pods::Stage::Gone),
+        standby("of another", Role::Serving(to("refused").0, to("refused").1), ready()),
+    ];
+    let fleet = draw(&seen);
+    let count = &fleet.services[0].replicas[&slot()];
+    assert_eq!((count.standbys, count.bridging, count.ready), (3, 1, 0));
+    assert_eq!(count.held(), 6, "three are asked for, and three stand in");
+    assert_eq!(fleet.pools[&"p".into()].others, 3, "starting, free, and that of a service without a plan");
+    let tenant = &fleet.tenants[&"t".into()];
+    assert_eq!(tenant.other_accelerators[&"L40S".into()], 1, "whose tenant it draws on");
+    assert!((tenant.other_cost - 0.9).abs() < 1e-9);
 }

@@ -10,6 +10,7 @@ use super::starts::Starts;
 use super::view::ScaleState;
 use super::write::{Write, Written, apply, writes};
 use super::{ScaleContext, convert};
+use crate::standby::Lender;
 use anyhow::Result;
 use futures::StreamExt;
 use futures::future::OptionFuture;
@@ -38,7 +39,7 @@ const REHEARSALS: usize = 240;
 /// None that ends it: what fails is logged, and tried again a tick later.
 pub async fn run(context: ScaleContext) -> Result<()> {
     let (sender, mut heard) = mpsc::channel(256);
-    let mut checkpoints = Checkpoints::new(&context.client, &context.namespace, &context.release);
+    let mut checkpoints = Checkpoints::new(&context.client, &context.settings.namespace, &context.settings.release);
     let mut state = State::new(&LATENCY_BOUNDS);
     let known = checkpoints.read().await;
     tracing::info!(services = known.services.len(), "scaling goes on from what the last leader knew");
@@ -57,6 +58,14 @@ pub async fn run(context: ScaleContext) -> Result<()> {
         since: clock(),
         rehearsing: None,
         builds: Builds::default(),
+        lender: Lender::new(
+            &context.client,
+            &context.settings,
+            context.stores.lending.clone(),
+            context.identity.clone(),
+            context.recorder.clone(),
+            context.metrics.clone(),
+        ),
         context,
     };
     let mut ticks = interval(TICK);
@@ -99,6 +108,7 @@ struct Scaling {
     since: f64,
     rehearsing: Option<JoinHandle<Vec<Rehearsed>>>,
     builds: Builds,
+    lender: Lender,
 }
 
 /// Who reports.
@@ -135,7 +145,7 @@ impl Scaling {
 
     async fn tick(&mut self) {
         let now = clock();
-        let seen = self.see();
+        let seen = self.see(now);
         let mut fleet = draw(&seen);
         let reporters = self.reporters(&seen, &fleet);
         self.amend(now, &seen);
@@ -146,29 +156,32 @@ impl Scaling {
         if let Some(recorder) = &mut self.recorder {
             recorder.write(now, &fleet, &decisions);
         }
+        // Before the writes, for somebody waits; should one fail, the next pass asks for the replica again.
+        let cold = self.lender.step(now, &seen.standbys, &fleet, &decisions);
         let writes = writes(&seen.deployments, &decisions);
         let (hurried, raises) = (self.hurried.take(), writes.iter().any(|write| write.direction == Ordering::Greater));
         let failed = self.write(writes).await;
         if let Some(hurried) = hurried.filter(|_| raises) {
             self.context.metrics.hurried(hurried.elapsed());
         }
-        self.tell(now, &fleet, &decisions, &failed);
+        self.tell(now, &fleet, &decisions, &failed, &cold);
         self.rehearse(now).await;
         self.checkpoints.keep(now, &self.state).await;
     }
 
-    fn see(&mut self) -> Seen {
+    fn see(&mut self, now: f64) -> Seen {
         let stores = &self.context.stores;
         let mut deployments: Vec<Deployed> =
-            stores.deployments.state().iter().filter_map(|deployment| Deployed::of(deployment)).collect();
+            stores.lending.deployments.state().iter().filter_map(|deployment| Deployed::of(deployment)).collect();
         self.written.overlay(&mut deployments);
         Seen {
             plans: self.context.plans.snapshot(),
             tenant_of: self.context.plans.tenants(),
             deployments,
             pods: stores.pods.state(),
+            standbys: self.lender.see(now),
             nodes: stores.nodes.state(),
-            pools: stores.pools.state(),
+            pools: stores.lending.pools.state(),
             tenants: stores.tenants.state(),
         }
     }
@@ -190,6 +203,15 @@ impl Scaling {
             reporters.servers.entry(service.clone()).or_default().insert(reporter.clone());
             let replica = Replica { pod: reporter, service, revision: slot.revision, accelerator };
             reporters.targets.extend(pods::address(pod).map(|address| (Target::Server(replica), address)));
+        }
+        for standby in seen.standbys.iter().filter(|standby| standby.serves()) {
+            let (Some((service, slot)), Some(pool)) = (standby.loan(), fleet.pools.get(&standby.pool)) else {
+                continue;
+            };
+            let (pod, accelerator) = (Reporter::from(standby.uid.as_str()), pool.accelerator.clone());
+            reporters.servers.entry(service.clone()).or_default().insert(pod.clone());
+            let replica = Replica { pod, service: service.clone(), revision: slot.revision.clone(), accelerator };
+            reporters.targets.extend(standby.address.map(|address| (Target::Server(replica), address)));
         }
         let servers: BTreeSet<Reporter> = reporters.servers.values().flatten().cloned().collect();
         self.builds.retain(&servers);
@@ -275,7 +297,14 @@ impl Scaling {
     }
 
     /// Remembers what was done, and tells the controller what is news.
-    fn tell(&mut self, now: f64, fleet: &Fleet, decisions: &[Decision], failed: &BTreeSet<ServiceId>) {
+    fn tell(
+        &mut self,
+        now: f64,
+        fleet: &Fleet,
+        decisions: &[Decision],
+        failed: &BTreeSet<ServiceId>,
+        cold: &BTreeMap<ServiceId, String>,
+    ) {
         let at = jiff::Timestamp::from_millisecond((now * 1e3) as i64).unwrap_or_default().to_string();
         for (service, decision) in fleet.services.iter().zip(decisions) {
             if failed.contains(&service.id) {
@@ -292,6 +321,7 @@ impl Scaling {
                 metrics_fresh: decision.metrics_fresh,
                 cause: decision.cause,
                 engines: self.builds.of(&service.id),
+                cold: cold.get(&service.id).cloned(),
             };
             if self.context.view.put(&service.id, state) {
                 (self.context.notify)(&service.id);

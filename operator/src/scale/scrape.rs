@@ -9,13 +9,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use millrace_crds::report::{GatewayReport, ServerReport};
 use millrace_scaler::{Replica, Reporter};
-use rustls::pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -165,13 +163,10 @@ async fn fetch<T: DeserializeOwned>(line: &mut Option<Line>, peer: Peer, path: &
 }
 
 async fn connect(peer: &Peer) -> Result<Line> {
-    let stream = TcpStream::connect(peer.address).await?;
-    stream.set_nodelay(true)?;
-    let (config, name) = match peer.name {
-        Some(name) => (&peer.identity.gateways, ServerName::try_from(name)?),
-        None => (&peer.identity.servers, ServerName::IpAddress(peer.address.ip().into())),
+    let stream = match peer.name {
+        Some(name) => peer.identity.to_gateway(peer.address, name).await?,
+        None => peer.identity.to_server(peer.address).await?,
     };
-    let stream = tokio_rustls::TlsConnector::from(config.clone()).connect(name, stream).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = Task(tokio::spawn(async move {
         let _ = connection.await;

@@ -1,65 +1,15 @@
 use super::*;
-use http_body_util::Full;
-use hyper::service::service_fn;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use tokio::net::TcpListener;
-
-struct Authority {
-    certificate: CertificateDer<'static>,
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
+use crate::testing::authority::{self, Authority, identity};
+use http::StatusCode;
 
 fn authority() -> Authority {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = params.self_signed(&key).unwrap();
-    Authority { certificate: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
-}
-
-/// A certificate for `name` with its key, in PEM.
-fn leaf(authority: &Authority, name: &str) -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
-    (params.signed_by(&key, &authority.issuer).unwrap().pem(), key.serialize_pem())
-}
-
-fn identity(authority: &Authority) -> Arc<Identity> {
-    let (certificate, key) = leaf(authority, "operator.millrace.internal");
-    Arc::new(Identity::from_pem(certificate.as_bytes(), key.as_bytes(), authority.pem.as_bytes()).unwrap())
+    Authority::default()
 }
 
 /// A reporter on loopback that answers `body` to clients of `authority`, with a certificate for `name`.
 async fn reporter(authority: &Authority, signer: &Authority, name: &str, body: &'static str) -> SocketAddr {
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(authority.certificate.clone()).unwrap();
-    let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
-    let (certificate, key) = leaf(signer, name);
-    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_client_cert_verifier(verifier);
-    let config = config.with_single_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(stream) = acceptor.accept(stream).await else { continue };
-            let answer = service_fn(move |_| async move {
-                Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from(body))))
-            });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-        }
-    });
-    address
+    let answer = move |_| async move { (StatusCode::OK, body.to_owned()) };
+    authority::serve(authority, signer, name, answer).await
 }
 
 fn report() -> &'static str {

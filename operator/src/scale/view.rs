@@ -65,6 +65,8 @@ pub struct ScaleState {
     pub cause: Cause,
     /// Replicas that build another engine than serves, now.
     pub engines: Engines,
+    /// Why it gets no standby server that it could use, now.
+    pub cold: Option<String>,
 }
 
 /// What was decided, by service.
@@ -78,8 +80,8 @@ impl ScaleView {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
 
-    /// Puts `state` in place if it is news: another number, another kind of reason, or a change of freshness or
-    /// engines. Figures in the sentence change all the time, and are none; nor is calm after a change, whose reason stays to be read.
+    /// Puts `state` in place if it is news: another number, another kind of reason, or a change of freshness,
+    /// engines or standby servers. Figures in the sentence change all the time, and are none; nor is calm after a change, whose reason stays to be read.
     pub(super) fn put(&self, service: &ServiceId, state: ScaleState) -> bool {
         let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let known = states.get(service);
@@ -87,12 +89,13 @@ impl ScaleView {
             let settled = is_calm(state.cause) && !is_trouble(known.cause);
             known.desired != state.desired || (known.cause != state.cause && !settled)
         });
-        let now = |state: &ScaleState| (state.metrics_fresh, state.engines);
+        let now = |state: &ScaleState| (state.metrics_fresh, state.engines, state.cold.clone());
         let news = decided || known.is_some_and(|known| now(known) != now(&state));
         if news {
             let kept = known.filter(|_| !decided).cloned();
-            let (metrics_fresh, engines) = now(&state);
-            states.insert(service.clone(), kept.map_or(state, |known| ScaleState { metrics_fresh, engines, ..known }));
+            let (metrics_fresh, engines, cold) = now(&state);
+            let updated = kept.map_or(state, |known| ScaleState { metrics_fresh, engines, cold, ..known });
+            states.insert(service.clone(), updated);
         }
         news
     }
@@ -140,6 +143,7 @@ mod tests {
             metrics_fresh,
             cause,
             engines: Engines::default(),
+            cold: None,
         }
     }
 

@@ -115,16 +115,11 @@ fn readiness(plan: &Plan, new: &InferenceServiceStatus, counts: &Counts, cause: 
     let ready = counts.ready.get(newest).copied().unwrap_or(0);
     let desired = counts.desired.get(newest).copied().unwrap_or(0);
     let proven = new.proven.iter().any(|name| name.as_str() == newest);
-    if ready > 0 {
-        return (
-            condition(
-                READY,
-                True,
-                reason::READY,
-                format!("revision {newest} serves with {ready} of {desired} replicas"),
-            ),
-            false,
-        );
+    let standbys = counts.standbys.get(newest).copied().unwrap_or(0);
+    if ready + standbys > 0 {
+        let beside = if standbys > 0 { format!(" and {standbys} standby servers") } else { String::new() };
+        let message = format!("revision {newest} serves with {ready} of {desired} replicas{beside}");
+        return (condition(READY, True, reason::READY, message), false);
     }
     if desired == 0 && proven {
         let message = format!("revision {newest} has no replica; the next request starts one");
@@ -213,7 +208,8 @@ fn routes(outcome: &Outcome<'_>, context: &Context<'_>, new: &InferenceServiceSt
     };
     let revision = entry.revision.as_str();
     let goes = condition(ROUTES_READY, True, reason::READY, format!("requests go to revision {revision}"));
-    if counts.ready.get(revision).copied().unwrap_or(0) > 0 {
+    let answer = |counted: &std::collections::BTreeMap<String, u32>| counted.get(revision).copied().unwrap_or(0) > 0;
+    if answer(&counts.ready) || answer(&counts.standbys) {
         return goes;
     }
     let stuck = |reason: &str, why: &str| {

@@ -212,6 +212,7 @@ fn no_room_is_told_before_there_is_a_pod() {
         metrics_fresh: true,
         cause: millrace_scaler::Cause::NoRoom,
         engines: crate::scale::Engines::default(),
+        cold: None,
     };
     let applied = Objects::<Applied>::default();
     let context = Context { observed: &seen, settings: &settings(), scale: Some(&scale), now: NOW };
@@ -221,4 +222,71 @@ fn no_room_is_told_before_there_is_a_pod() {
         (reason::UNSCHEDULABLE, ConditionStatus::False)
     );
     assert!(find(&told, READY).message.contains("0 of 4 free"));
+}
+
+/// A standby of the pool on premises that serves `revision`.
+fn standby(revision: &str) -> crate::standby::Standby {
+    let slot = millrace_scaler::Slot::new(&revision.into(), &"l40s-onprem".into());
+    crate::standby::Standby {
+        name: "s".to_owned(),
+        uid: "s".to_owned(),
+        version: "1".to_owned(),
+        owners: Vec::new(),
+        pool: "l40s-onprem".into(),
+        image: String::new(),
+        address: None,
+        role: crate::standby::Role::Serving(millrace_scaler::ServiceId::new("team-a", "magika"), slot),
+        stage: crate::scale::Stage::Ready { since: 2.0, made: 1.0 },
+        restarted: false,
+    }
+}
+
+#[test]
+fn a_service_that_a_standby_answers_for_is_ready_and_says_so() {
+    let ran = told(1, &[pod(true, None)], InferenceServiceStatus::default(), json!({}), NOW);
+    let mut object = service(json!({}));
+    object.status = Some(ran);
+    let mut seen = observed(object);
+    let planned = plan(&seen, &settings()).unwrap();
+    let settings = settings();
+    let tell = |seen: &crate::observe::Observed, cold: Option<&str>| {
+        let objects = build(&planned, seen, &settings).unwrap();
+        let (config_maps, deployments) = (objects.config_maps, objects.deployments);
+        let applied = Objects::<Applied> { config_maps, deployments, ..Objects::default() };
+        let scale = ScaleState {
+            desired: 1,
+            reason: String::new(),
+            at: NOW.to_owned(),
+            metrics_fresh: true,
+            cause: millrace_scaler::Cause::Wake,
+            engines: crate::scale::Engines::default(),
+            cold: cold.map(str::to_owned),
+        };
+        let context = Context { observed: seen, settings: &settings, scale: Some(&scale), now: NOW };
+        status(&Outcome::Done(&planned, &applied), &context)
+    };
+    seen.standbys = vec![standby(&planned.newest.name)];
+    let bridged = tell(&seen, None);
+    let ready = find(&bridged, READY);
+    assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::True, reason::READY));
+    assert!(ready.message.contains("and 1 standby servers"), "{}", ready.message);
+    assert_eq!(find(&bridged, ROUTES_READY).status, ConditionStatus::True);
+    let of_pool = |told: &InferenceServiceStatus| {
+        told.pools
+            .iter()
+            .find(|pool| pool.name.as_str() == "l40s-onprem")
+            .map(|pool| (pool.standbys, pool.starts_cold.clone()))
+    };
+    assert_eq!(of_pool(&bridged), Some((1, None)), "a pool without standbys owes no word");
+    // A pool that has some: why they don't fit comes before why none was given now.
+    let mut pool = crate::testing::pool("l40s-onprem", "L40S", "OnPremises", "0.90");
+    pool.spec.standby.replicas = 1;
+    seen.pools = vec![Arc::new(pool.clone())];
+    let (_, cold) = of_pool(&tell(&seen, Some("quota"))).unwrap();
+    assert!(cold.as_ref().is_some_and(|why| why.contains("no identity of their own")), "{cold:?}");
+    pool.spec.standby.identity =
+        serde_json::from_value(json!({"secretName": "keys", "sources": ["s3://models/"]})).unwrap();
+    seen.pools = vec![Arc::new(pool)];
+    assert_eq!(of_pool(&tell(&seen, None)), Some((1, None)));
+    assert_eq!(of_pool(&tell(&seen, Some("quota"))), Some((1, Some("quota".to_owned()))));
 }

@@ -26,7 +26,7 @@ use millrace_server::{
 };
 use std::{
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::ThreadId,
@@ -62,7 +62,8 @@ impl Works {
 
 /// What a probe says.
 async fn probe(serving: &Serving, path: &str) -> (u16, String) {
-    let slot = Arc::new(OnceLock::from(Arc::clone(&serving.replica)));
+    let slot = health::Slot::default();
+    assert!(slot.set(Arc::clone(&serving.replica)).is_ok());
     let response = health::answer(slot, Request::get(path).body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     (parts.status.as_u16(), String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned())

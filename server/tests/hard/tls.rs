@@ -1,71 +1,27 @@
 //! TLS: only callers with a certificate of the release's authority, also after the authority has changed.
 
-use crate::{raw, support::Serving};
+use crate::{
+    raw,
+    support::{
+        Serving,
+        authority::{Authority, nobody, put},
+    },
+};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use millrace_hop::caller;
 use millrace_server::{engine::fake::Gate, tls::Tls};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::{ClientConfig, crypto::ring};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rcgen::ExtendedKeyUsagePurpose;
+use rustls::ClientConfig;
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::net::TcpStream;
 
-/// An authority.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A caller with a certificate of this authority, for the given use.
-    fn caller_for(&self, purpose: ExtendedKeyUsagePurpose) -> Arc<ClientConfig> {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["gateway.millrace.internal".to_owned()]).unwrap();
-        params.extended_key_usages = vec![purpose];
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Arc::new(caller::client(vec![certificate.der().clone()], key).unwrap())
-    }
-
-    fn caller(&self) -> Arc<ClientConfig> {
-        self.caller_for(ExtendedKeyUsagePurpose::ClientAuth)
-    }
-
-    /// Puts it in place as the kubelet does: whole, by a rename.
-    fn write(&self, file: &Path) {
-        put(file, &self.pem);
-    }
-}
-
-fn put(file: &Path, text: &str) {
-    let fresh = file.with_extension("new");
-    std::fs::write(&fresh, text).unwrap();
-    std::fs::rename(fresh, file).unwrap();
-}
-
-/// A caller that shows nothing.
-fn nobody() -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    Arc::new(config.dangerous().with_custom_certificate_verifier(caller::verifier()).with_no_client_auth())
-}
+const GATEWAY: &str = "gateway.millrace.internal";
 
 /// Asks the server whether it is ready. The refusal of a certificate shows only with the first read.
 async fn ask(address: SocketAddr, caller: &Arc<ClientConfig>) -> Result<u16, String> {
@@ -96,22 +52,22 @@ async fn only_callers_of_the_authority_are_served() {
     let (serving, _folder, _file) = serving(&ours).await;
     for (who, caller) in [
         ("nobody", nobody()),
-        ("of another authority", other.caller()),
-        ("a server's certificate", ours.caller_for(ExtendedKeyUsagePurpose::ServerAuth)),
+        ("of another authority", other.caller(GATEWAY)),
+        ("a server's certificate", ours.caller_for(GATEWAY, ExtendedKeyUsagePurpose::ServerAuth)),
     ] {
         assert!(ask(serving.address, &caller).await.is_err(), "{who} was served");
     }
-    assert_eq!(ask(serving.address, &ours.caller()).await, Ok(200));
+    assert_eq!(ask(serving.address, &ours.caller(GATEWAY)).await, Ok(200));
     let (mut read, _write) = raw::begin(serving.address, "GET /v2/health/ready HTTP/1.1\r\nhost: s\r\n\r\n").await;
     assert_eq!(raw::status(&raw::answer(&mut read).await), 0, "without TLS there is no answer");
-    assert_eq!(ask(serving.address, &ours.caller()).await, Ok(200), "refusals leave the server as it was");
+    assert_eq!(ask(serving.address, &ours.caller(GATEWAY)).await, Ok(200), "refusals leave the server as it was");
 }
 
 #[tokio::test]
 async fn http2_is_offered() {
     let ours = Authority::new();
     let (serving, _folder, _file) = serving(&ours).await;
-    let mut config = (*ours.caller()).clone();
+    let mut config = (*ours.caller(GATEWAY)).clone();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let stream = TcpStream::connect(serving.address).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
@@ -123,7 +79,7 @@ async fn http2_is_offered() {
 async fn a_new_authority_is_taken_while_running() {
     let (first, second) = (Authority::new(), Authority::new());
     let (serving, _folder, file) = serving(&first).await;
-    let (old, new) = (first.caller(), second.caller());
+    let (old, new) = (first.caller(GATEWAY), second.caller(GATEWAY));
     assert_eq!(ask(serving.address, &old).await, Ok(200));
     assert!(ask(serving.address, &new).await.is_err());
     // Both for a time, as the operator writes it; then the new one alone.

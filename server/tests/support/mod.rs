@@ -1,6 +1,7 @@
 //! A server in process with the fake engine, and small clients for it.
 #![allow(dead_code, missing_docs)]
 
+pub mod authority;
 pub mod real;
 
 use bytes::Bytes;

@@ -235,6 +235,7 @@ fn service(index: usize, setup: &ServiceSetup, run: &Setup) -> Service {
         max_batch: setup.model.curve.max_batch,
         strategy: Strategy::Cheapest,
         pools: pools.collect(),
+        lane: 1,
     };
     let replicas = plan.pools.iter().map(|pool| (Slot::new(&REVISION.into(), &pool.name), Count::default()));
     let replicas = replicas.collect();
