@@ -178,7 +178,8 @@ impl<'a> Draft<'a> {
 
     fn ability(&self) -> Ability {
         let slots = self.service.replicas.iter().filter(|(slot, _)| slot.revision == *self.serving());
-        let counts = slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, count)| (slot, count.ready + count.bridging));
+        let counts =
+            slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, count)| (slot, count.ready + count.bridging));
         let counts: Vec<(&Slot, u32)> = counts.collect();
         let ready = counts.iter().map(|(_, count)| f64::from(*count)).sum();
         let rate = self.together(counts);

@@ -168,7 +168,6 @@ fn config_volume(name: &str, config_map: String) -> Volume {
         config_map: Some(ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() }),
         ..volume(name)
     }
-    }
 }
 
 /// What every server has: the authority, room to write, and the keys to stores if there are any.

@@ -10,7 +10,7 @@ use super::starts::Starts;
 use super::view::ScaleState;
 use super::write::{Write, Written, apply, writes};
 use super::{ScaleContext, convert};
-use crate::standby::Lender;
+use crate::standby::{Lender, Reach};
 use anyhow::Result;
 use futures::StreamExt;
 use futures::future::OptionFuture;
@@ -59,10 +59,9 @@ pub async fn run(context: ScaleContext) -> Result<()> {
         rehearsing: None,
         builds: Builds::default(),
         lender: Lender::new(
-            &context.client,
+            Reach::new(context.client.clone(), &context.settings.namespace, context.identity.clone()),
             &context.settings,
             context.stores.lending.clone(),
-            context.identity.clone(),
             context.recorder.clone(),
             context.metrics.clone(),
         ),
@@ -109,6 +108,14 @@ struct Scaling {
     rehearsing: Option<JoinHandle<Vec<Rehearsed>>>,
     builds: Builds,
     lender: Lender,
+}
+
+/// What a pass wanted and didn't get.
+struct Undone {
+    /// Services of which a write failed.
+    failed: BTreeSet<ServiceId>,
+    /// Why services start cold.
+    cold: BTreeMap<ServiceId, String>,
 }
 
 /// Who reports.
@@ -164,7 +171,7 @@ impl Scaling {
         if let Some(hurried) = hurried.filter(|_| raises) {
             self.context.metrics.hurried(hurried.elapsed());
         }
-        self.tell(now, &fleet, &decisions, &failed, &cold);
+        self.tell(now, &fleet, &decisions, &Undone { failed, cold });
         self.rehearse(now).await;
         self.checkpoints.keep(now, &self.state).await;
     }
@@ -297,14 +304,7 @@ impl Scaling {
     }
 
     /// Remembers what was done, and tells the controller what is news.
-    fn tell(
-        &mut self,
-        now: f64,
-        fleet: &Fleet,
-        decisions: &[Decision],
-        failed: &BTreeSet<ServiceId>,
-        cold: &BTreeMap<ServiceId, String>,
-    ) {
+    fn tell(&mut self, now: f64, fleet: &Fleet, decisions: &[Decision], Undone { failed, cold }: &Undone) {
         let at = jiff::Timestamp::from_millisecond((now * 1e3) as i64).unwrap_or_default().to_string();
         for (service, decision) in fleet.services.iter().zip(decisions) {
             if failed.contains(&service.id) {

@@ -10,15 +10,14 @@ use crate::config::Settings;
 use crate::metrics::Metrics;
 use crate::naming;
 use crate::report;
-use crate::scale::{Identity, Stage};
-use arc_swap::ArcSwapOption;
+use crate::scale::Stage;
 use futures::FutureExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use millrace_crds::{API_VERSION, AcceleratorPool};
 use millrace_scaler::{Decision, Fleet, PoolName, ServiceId, Supply, Want, share};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +56,13 @@ pub struct Lender {
     resting: BTreeMap<Place, (f64, String)>,
 }
 
+/// A pass of the scaler.
+struct Pass<'p> {
+    now: f64,
+    fleet: &'p Fleet,
+    decisions: &'p [Decision],
+}
+
 struct Task {
     kind: Kind,
     begun: Instant,
@@ -80,16 +86,9 @@ impl Drop for Task {
 impl Lender {
     /// Lends those of the release's own namespace.
     #[must_use]
-    pub fn new(
-        client: &Client,
-        settings: &Settings,
-        sources: Sources,
-        identity: Arc<ArcSwapOption<Identity>>,
-        recorder: Recorder,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(reach: Reach, settings: &Settings, sources: Sources, recorder: Recorder, metrics: Arc<Metrics>) -> Self {
         Self {
-            reach: Reach::new(client.clone(), &settings.namespace, identity),
+            reach,
             sources,
             settings: settings.clone(),
             recorder,
@@ -197,7 +196,7 @@ impl Lender {
         }
         self.resume(standbys.iter().filter(|standby| !ended.contains(standby.uid.as_str())));
         less_lent(&mut missing, standbys);
-        self.give(now, standbys, fleet, decisions, &missing)
+        self.give(&Pass { now, fleet, decisions }, standbys, &missing)
     }
 
     /// Goes on with what a predecessor has begun: to be assigned the same again is to be asked what became of it.
@@ -218,10 +217,8 @@ impl Lender {
 
     fn give(
         &mut self,
-        now: f64,
+        &Pass { now, fleet, decisions }: &Pass<'_>,
         standbys: &[Standby],
-        fleet: &Fleet,
-        decisions: &[Decision],
         missing: &BTreeMap<Place, u32>,
     ) -> BTreeMap<ServiceId, String> {
         let idle = |standby: &&Standby| !self.tasks.contains_key(&standby.uid);

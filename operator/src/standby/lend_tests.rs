@@ -4,8 +4,10 @@ use super::*;
 use crate::standby::tests::{decisions, fleet, given, pod, ready};
 use crate::testing::authority::{Authority, identity, serve};
 use crate::testing::{built, observed, service, settings};
+use arc_swap::ArcSwapOption;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use kube::Client;
 use kube::client::Body;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, store::Writer};
@@ -156,9 +158,10 @@ async fn bed(pods: Vec<Pod>, answer: (StatusCode, &'static str)) -> Bed {
     };
     let recorder = Recorder::new(client.clone(), Reporter { controller: "test".to_owned(), instance: None });
     let identity = Arc::new(ArcSwapOption::from(Some(identity(&authority))));
-    let mut lender = Lender::new(&client, &settings(), sources, identity, recorder, Arc::default());
-    lender.reach.port = desk.port();
-    let place = (ServiceId::new("team-a", "magika"), Slot::new(&plan.newest.name.as_str().into(), &"l40s-onprem".into()));
+    let reach = Reach { port: desk.port(), ..Reach::new(client, &settings().namespace, identity) };
+    let lender = Lender::new(reach, &settings(), sources, recorder, Arc::default());
+    let place =
+        (ServiceId::new("team-a", "magika"), Slot::new(&plan.newest.name.as_str().into(), &"l40s-onprem".into()));
     Bed { cluster, lender, pods: writer, posts, place, now: 100.0 }
 }
 

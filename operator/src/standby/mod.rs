@@ -16,6 +16,7 @@ mod need;
 mod objects;
 mod view;
 
+pub use bridge::Reach;
 pub use fit::{Asked, asked, obstacle};
 pub use keep::keep;
 pub use lend::{Lender, Sources};

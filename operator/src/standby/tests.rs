@@ -245,7 +245,8 @@ pub fn fleet(services: &[(&str, u32, u32)]) -> Fleet {
             accelerator: "L40S".into(),
             accelerators: 1,
             ..Default::default()
-        }].into(),
+        }]
+        .into(),
         ..ServicePlan::default()
     };
     let of = |(name, desired, ready): &(&str, u32, u32)| Service {
