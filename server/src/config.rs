@@ -74,27 +74,15 @@ pub struct ModelOptions {
     pub node_cache_limit: u64,
 }
 
-/// Options of `serve`.
+/// Where a server answers, and how it ends.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ServeOptions {
-    /// The model.
-    #[command(flatten)]
-    pub model: ModelOptions,
-    /// A variant of the manifest, to be served in the model's place.
-    #[arg(long, env = "MILLRACE_VARIANT")]
-    pub variant: Option<String>,
-    /// Where HTTP/1.1, HTTP/2 and gRPC are answered.
+pub struct WireOptions {
+    /// Where HTTP/1.1, HTTP/2 and gRPC are answered; of a standby server, once it has a model.
     #[arg(long, env = "MILLRACE_ADDRESS", default_value = "127.0.0.1:8000")]
     pub address: String,
-    /// A second address for the same service; empty: none.
-    #[arg(long, env = "MILLRACE_GRPC_ADDRESS", default_value = "127.0.0.1:8001")]
-    pub grpc_address: String,
     /// Where /livez and /readyz are answered, without TLS; empty: nowhere.
     #[arg(long, env = "MILLRACE_HEALTH_ADDRESS", default_value = "127.0.0.1:8081")]
     pub health_address: String,
-    /// Serve TLS, and only clients with a certificate of this authority (PEM; read again when it changes).
-    #[arg(long, env = "MILLRACE_CLIENT_CA")]
-    pub client_ca: Option<PathBuf>,
     /// File for the reason why the server couldn't start.
     #[arg(long, env = "MILLRACE_TERMINATION_MESSAGE")]
     pub termination_message: Option<PathBuf>,
@@ -106,18 +94,35 @@ pub struct ServeOptions {
     pub drain_delay: Duration,
 }
 
+/// Options of `serve`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeOptions {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelOptions,
+    /// Where it answers.
+    #[command(flatten)]
+    pub wire: WireOptions,
+    /// A variant of the manifest, to be served in the model's place.
+    #[arg(long, env = "MILLRACE_VARIANT")]
+    pub variant: Option<String>,
+    /// A second address for the same service; empty: none.
+    #[arg(long, env = "MILLRACE_GRPC_ADDRESS", default_value = "127.0.0.1:8001")]
+    pub grpc_address: String,
+    /// Serve TLS, and only clients with a certificate of this authority (PEM; read again when it changes).
+    #[arg(long, env = "MILLRACE_CLIENT_CA")]
+    pub client_ca: Option<PathBuf>,
+}
+
 /// Options of `standby`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StandbyOptions {
     /// Where the operator assigns a service: TLS, for callers with its certificate alone.
     #[arg(long, env = "MILLRACE_ASSIGN_ADDRESS", default_value = "127.0.0.1:8444")]
     pub assign_address: String,
-    /// Where HTTP/1.1, HTTP/2 and gRPC are answered once there is a model.
-    #[arg(long, env = "MILLRACE_ADDRESS", default_value = "127.0.0.1:8000")]
-    pub address: String,
-    /// Where /livez and /readyz are answered, without TLS; empty: nowhere.
-    #[arg(long, env = "MILLRACE_HEALTH_ADDRESS", default_value = "127.0.0.1:8081")]
-    pub health_address: String,
+    /// Where it answers.
+    #[command(flatten)]
+    pub wire: WireOptions,
     /// The authority (PEM; read again when it changes) whose certificates callers must have.
     #[arg(long, env = "MILLRACE_CLIENT_CA")]
     pub client_ca: PathBuf,
@@ -133,15 +138,6 @@ pub struct StandbyOptions {
     /// Folder for the fetched model. It keeps the mark that an assignment leaves: a server that finds one there won't start.
     #[arg(long, env = "MILLRACE_CACHE_DIR")]
     pub cache_dir: PathBuf,
-    /// File for the reason why the server couldn't start.
-    #[arg(long, env = "MILLRACE_TERMINATION_MESSAGE")]
-    pub termination_message: Option<PathBuf>,
-    /// Longest time for what was admitted, once told to end.
-    #[arg(long, env = "MILLRACE_DRAIN", default_value = "30s", value_parser = duration)]
-    pub drain: Duration,
-    /// Time for others to learn that this server ends, while it still answers.
-    #[arg(long, env = "MILLRACE_DRAIN_DELAY", default_value = "2s", value_parser = duration)]
-    pub drain_delay: Duration,
 }
 
 /// Options of `evaluate`.

@@ -47,11 +47,11 @@ fn main() -> ExitCode {
     };
     let ended = match command {
         Asked::Serve(options) => {
-            let message = options.termination_message.clone();
+            let message = options.wire.termination_message.clone();
             runtime.block_on(told(message, serve::run(options)))
         }
         Asked::Standby(options) => {
-            let message = options.termination_message.clone();
+            let message = options.wire.termination_message.clone();
             runtime.block_on(told(message, standby::run(options)))
         }
         Asked::Pause => runtime.block_on(pause()),

@@ -65,8 +65,8 @@ pub async fn probed(
 ) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| invalid(error.to_string()))?;
     let (end, ending) = watch::channel(false);
-    if !options.health_address.is_empty() {
-        let listener = bind(&options.health_address).await?;
+    if !options.wire.health_address.is_empty() {
+        let listener = bind(&options.wire.health_address).await?;
         tracing::info!(address = place(&listener), "probes");
         let slot = Arc::clone(slot);
         // Probes are answered until the process ends: they never see the end.
@@ -90,7 +90,7 @@ pub async fn probed(
     let wire = Wire::new(Arc::clone(&replica));
     let crew = Crew::start().map_err(|error| invalid(format!("there is no thread for connections: {error}")))?;
     let mut servers = tokio::task::JoinSet::new();
-    for address in [&options.address, &options.grpc_address] {
+    for address in [&options.wire.address, &options.grpc_address] {
         if !address.is_empty() {
             let (listener, wire) = (bind(address).await?, wire.clone());
             tracing::info!(address = place(&listener), tls = tls.is_some(), model = replica.facts.name, "serving");
@@ -124,11 +124,11 @@ async fn drain(
 ) {
     replica.ready.store(false, Ordering::SeqCst);
     tracing::info!("draining");
-    tokio::time::sleep(options.drain_delay).await;
+    tokio::time::sleep(options.wire.drain_delay).await;
     replica.door.close();
     let _ = end.send(true);
     let all = async { while servers.join_next().await.is_some() {} };
-    if tokio::time::timeout(options.drain.saturating_sub(options.drain_delay), all).await.is_err() {
+    if tokio::time::timeout(options.wire.drain.saturating_sub(options.wire.drain_delay), all).await.is_err() {
         tracing::warn!(left = replica.door.in_flight(), "the time for draining is over");
     }
 }

@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use clap::Parser as _;
 use http::{Method, Request};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use millrace_crds::assignment::{ASSIGNER, Assignment, PATH};
 use millrace_server::{
@@ -23,12 +23,10 @@ use millrace_server::{
 use rustls::ClientConfig;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use support::{
-    authority::{Authority, nobody},
+    authority::{Answered, Authority, call, nobody},
     infer_body,
 };
 use tokio::{net::TcpStream, task::JoinHandle};
-
-type Answered = Result<(u16, String), String>;
 
 /// A standby server whose models the fake engine stands in for, from the moment that the gate is open.
 struct Standby {
@@ -87,29 +85,6 @@ fn assignment(name: &str) -> Assignment {
         "apiVersion: millrace.dev/v1alpha1\nkind: InferenceService\nmetadata: {{name: {name}, namespace: team-a, revision: r1, version: 1}}\nspec:\n  model: {{uri: 's3://models/fake.onnx'}}\n"
     );
     Assignment { manifest, stores: "[]\n".to_owned() }
-}
-
-/// One call over TLS; what keeps it from being answered, in words.
-async fn call(
-    address: SocketAddr,
-    caller: &Arc<ClientConfig>,
-    method: Method,
-    path: &str,
-    body: impl Into<Bytes>,
-) -> Answered {
-    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::clone(caller));
-    let stream = connector.connect("server".try_into().unwrap(), stream).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("{error:?}"))?;
-    let driver = tokio::spawn(connection);
-    let request = Request::builder().method(method).uri(path).header("host", "server");
-    let answer = sender.send_request(request.body(Full::new(body.into())).unwrap()).await;
-    let answer = answer.map_err(|error| format!("{error:?}"))?;
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
-    driver.abort();
-    Ok((status, String::from_utf8(body.to_vec()).unwrap()))
 }
 
 async fn assign(standby: &Standby, caller: &Arc<ClientConfig>, assignment: &Assignment) -> Answered {

@@ -30,7 +30,7 @@ pub(crate) const MARGIN: i64 = 10;
 /// Where the claim lies in which a namespace's servers keep models on their node.
 const NODE_CACHE: &str = "/var/cache/millrace-node";
 /// The longest start that is waited for, in probes of a second: a big model over a slow line.
-pub(crate) const START_PROBES: i32 = 3600;
+const START_PROBES: i32 = 3600;
 
 /// The template.
 #[must_use]
@@ -65,19 +65,26 @@ fn image<'s>(plan: &Plan, settings: &'s Settings) -> &'s str {
 
 fn container(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Container {
     Container {
-        name: "server".to_owned(),
-        image: Some(image(plan, settings).to_owned()),
-        image_pull_policy: Some(settings.image_pull_policy.clone()),
-        command: Some(vec!["/millrace-server".to_owned()]),
         args: Some(args(plan, settings, models)),
         ports: Some(vec![port("data", DATA_PORT), port("health", HEALTH_PORT)]),
+        resources: Some(resources(plan)),
+        volume_mounts: Some(mounts(plan, models)),
+        ..server(image(plan, settings), settings)
+    }
+}
+
+/// What the container of every server has, whatever it serves.
+pub(crate) fn server(image: &str, settings: &Settings) -> Container {
+    Container {
+        name: "server".to_owned(),
+        image: Some(image.to_owned()),
+        image_pull_policy: Some(settings.image_pull_policy.clone()),
+        command: Some(vec!["/millrace-server".to_owned()]),
         startup_probe: Some(probe("/readyz", 1, START_PROBES)),
         readiness_probe: Some(probe("/readyz", 1, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
-        resources: Some(resources(plan)),
         security_context: Some(container_security()),
         termination_message_path: Some(TERMINATION_MESSAGE.to_owned()),
-        volume_mounts: Some(mounts(plan, models)),
         ..Container::default()
     }
 }
@@ -234,7 +241,7 @@ pub(crate) fn requirements(cpu: &str, memory: &str) -> ResourceRequirements {
     }
 }
 
-pub(crate) fn probe(path: &str, period: i32, failures: i32) -> Probe {
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
@@ -257,7 +264,7 @@ pub(crate) fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-pub(crate) fn container_security() -> SecurityContext {
+fn container_security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),

@@ -7,8 +7,8 @@ use crate::build::config_map;
 use crate::build::deployment::on_pool;
 use crate::build::network_policy::{CALLERS, egress, port as open, release};
 use crate::build::template::{
-    DATA_PORT, HEALTH_PORT, MARGIN, START_PROBES, TERMINATION_MESSAGE, common_mounts, common_volumes,
-    container_security, pod_security, port, probe, requirements,
+    DATA_PORT, HEALTH_PORT, MARGIN, TERMINATION_MESSAGE, common_mounts, common_volumes, pod_security, port,
+    requirements, server,
 };
 use crate::config::Settings;
 use crate::naming::{self, short_digest};
@@ -199,19 +199,10 @@ fn container(pool: &AcceleratorPool, settings: &Settings) -> Container {
         args.extend(["--credentials".to_owned(), "/etc/millrace-credentials".to_owned()]);
     }
     Container {
-        name: "server".to_owned(),
-        image: Some(image(pool, settings).to_owned()),
-        image_pull_policy: Some(settings.image_pull_policy.clone()),
-        command: Some(vec!["/millrace-server".to_owned()]),
         args: Some(args),
         ports: Some(vec![port("data", DATA_PORT), port("assign", ASSIGN_PORT), port("health", HEALTH_PORT)]),
-        startup_probe: Some(probe("/readyz", 1, START_PROBES)),
-        readiness_probe: Some(probe("/readyz", 1, 2)),
-        liveness_probe: Some(probe("/livez", 10, 3)),
         resources: Some(requirements(standby.resources.cpu.as_str(), standby.resources.memory.as_str())),
-        security_context: Some(container_security()),
-        termination_message_path: Some(TERMINATION_MESSAGE.to_owned()),
         volume_mounts: Some(common_mounts(standby.identity.is_some())),
-        ..Container::default()
+        ..server(image(pool, settings), settings)
     }
 }

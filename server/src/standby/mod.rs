@@ -115,13 +115,9 @@ pub fn serving(options: &StandbyOptions, folder: &Path) -> ServeOptions {
             node_cache_limit: 0,
         },
         variant: None,
-        address: options.address.clone(),
+        wire: options.wire.clone(),
         grpc_address: String::new(),
-        health_address: options.health_address.clone(),
         client_ca: Some(options.client_ca.clone()),
-        termination_message: options.termination_message.clone(),
-        drain: options.drain,
-        drain_delay: options.drain_delay,
     }
 }
 

@@ -4,13 +4,11 @@ use crate::{
     raw,
     support::{
         Serving,
-        authority::{Authority, nobody, put},
+        authority::{Authority, call, nobody, put},
     },
 };
 use bytes::Bytes;
-use http::Request;
-use http_body_util::Empty;
-use hyper_util::rt::TokioIo;
+use http::Method;
 use millrace_server::{engine::fake::Gate, tls::Tls};
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::ClientConfig;
@@ -23,18 +21,9 @@ use tokio::net::TcpStream;
 
 const GATEWAY: &str = "gateway.millrace.internal";
 
-/// Asks the server whether it is ready. The refusal of a certificate shows only with the first read.
+/// Asks the server whether it is ready.
 async fn ask(address: SocketAddr, caller: &Arc<ClientConfig>) -> Result<u16, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::clone(caller));
-    let stream = connector.connect("server".try_into().unwrap(), stream).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("{error:?}"))?;
-    let driver = tokio::spawn(connection);
-    let request = Request::get("/v2/health/ready").header("host", "server").body(Empty::<Bytes>::new()).unwrap();
-    let answered = sender.send_request(request).await.map(|response| response.status().as_u16());
-    driver.abort();
-    answered.map_err(|error| format!("{error:?}"))
+    call(address, caller, Method::GET, "/v2/health/ready", Bytes::new()).await.map(|(status, _)| status)
 }
 
 /// A server that lets in callers of the authority in the file that is given besides.

@@ -1,10 +1,15 @@
 //! An authority of certificates, and callers that show some or none.
 
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
 use millrace_hop::caller;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, crypto::ring};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use std::{path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
+use tokio::net::TcpStream;
 
 /// An authority.
 pub struct Authority {
@@ -53,4 +58,30 @@ pub fn nobody() -> Arc<ClientConfig> {
         .with_safe_default_protocol_versions()
         .unwrap();
     Arc::new(config.dangerous().with_custom_certificate_verifier(caller::verifier()).with_no_client_auth())
+}
+
+/// Status and body of an answer; or what keeps a call from being answered, in words.
+pub type Answered = Result<(u16, String), String>;
+
+/// One call over TLS. The refusal of a certificate shows only with the first read.
+pub async fn call(
+    address: SocketAddr,
+    caller: &Arc<ClientConfig>,
+    method: Method,
+    path: &str,
+    body: impl Into<Bytes>,
+) -> Answered {
+    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(caller));
+    let stream = connector.connect("server".try_into().unwrap(), stream).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("{error:?}"))?;
+    let driver = tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(path).header("host", "server");
+    let answer = sender.send_request(request.body(Full::new(body.into())).unwrap()).await;
+    let answer = answer.map_err(|error| format!("{error:?}"))?;
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+    driver.abort();
+    Ok((status, String::from_utf8(body.to_vec()).unwrap()))
 }
