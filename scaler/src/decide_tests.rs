@@ -263,7 +263,7 @@ fn a_rollout_without_a_spare_accelerator_takes_one_of_several() {
     assert!(matches!(decided(&service).outcome, Outcome::Hold { .. }), "waits for it to end");
     service.replicas.insert(slot("r1", ONPREM), ready(3));
     service.memory.lowered_at = Some(NOW - 1.0);
-    service.memory.need_at_fall = needing(&service, 4);
+    service.memory.need_at_fall = Some(needing(&service, 4));
     let replicas = after(&service, &decided(&service));
     assert_eq!((replicas[&slot("r1", ONPREM)], replicas[&slot("r2", ONPREM)]), (3, 1));
 }

@@ -8,18 +8,18 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Factors on an expert's forecast.
-pub(crate) const MULTIPLIERS: [f64; 8] = [0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 2.0, 2.6];
+pub(crate) const MULTIPLIERS: [f64; 10] = [0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 2.0, 2.6, 3.5, 5.0];
 /// Half of what was learned is forgotten in so many seconds.
-const HALF_LIFE: f64 = 8.0 * 3_600.0;
+const HALF_LIFE: f64 = 16.0 * 3_600.0;
 /// What the first lateness beyond the tolerance weighs, in units of the least possible cost. It grows with the root, so
 /// that who is far off takes more than one step; and beyond so many times the tolerance with the logarithm: an objective
 /// that is out of reach must not buy replicas without end.
-const PENALTY: f64 = 1.0;
+const PENALTY: f64 = 3.0;
 const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at.
-const AIM: f64 = 0.7;
+const AIM: f64 = 0.6;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
 /// One rehearsal counts for no more missed objectives than this.

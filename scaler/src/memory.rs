@@ -3,6 +3,7 @@
 use crate::{Count, Decision, Outcome, PoolName, ServicePlan, Slot};
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// Seconds that a start is assumed to take before one has been seen.
 pub const START_PRIOR: f64 = 30.0;
@@ -36,8 +37,8 @@ pub struct Memory {
     /// Last fall.
     #[serde(with = "crate::figure::option", default)]
     pub lowered_at: Option<f64>,
-    /// Need in requests per second that the last fall rested on.
-    pub need_at_fall: f64,
+    /// Need in requests per second that the last fall rested on; absent: a predecessor wrote it after its last checkpoint.
+    pub need_at_fall: Option<f64>,
     /// Pools that refused.
     pub refusals: LiteMap<PoolName, Refusal>,
     /// Seconds of recent starts by pool.
@@ -101,22 +102,30 @@ impl Memory {
         self.refusals.insert(pool.clone(), Refusal { at: now, until: now + discount, strikes });
     }
 
+    /// Begins to decide. What replicas there are nobody knows the reason of, so they hold as after a rise: no arrivals
+    /// in the first second are no proof that nobody calls.
+    pub(crate) fn begin(&mut self, now: f64) {
+        if self.asked.is_none() {
+            self.raised_at.get_or_insert(now);
+        }
+    }
+
     /// Brings what a predecessor remembered up to date with what it wrote since: `asked` replicas, last at `written`.
     pub fn amend(&mut self, now: f64, asked: u64, written: f64) {
-        /// The API server tells whole seconds.
-        const COARSE: f64 = 1.5;
         let known = [self.raised_at, self.lowered_at].into_iter().flatten().fold(f64::MIN, f64::max);
         let before = self.asked.replace(asked);
-        if !written.is_finite() || written < known + COARSE {
+        /// The API server tells whole seconds, a little after the decision.
+        const COARSE: f64 = 1.5;
+        if !written.is_finite() || written < known.floor() {
             return;
         }
         let written = written.min(now);
-        // Where nothing is known it was a rise: that holds what there is.
-        if before.is_none_or(|before| asked > before) {
-            self.raised_at = Some(written);
-        } else if before.is_some_and(|before| asked < before) {
-            self.lowered_at = Some(written);
-            self.need_at_fall = 0.0;
+        match before.map(|before| asked.cmp(&before)) {
+            Some(Ordering::Less) => (self.lowered_at, self.need_at_fall) = (Some(written), None),
+            Some(Ordering::Equal) if written < known + COARSE => {}
+            // There and back: a rise holds what there is.
+            Some(_) => self.raised_at = Some(written),
+            None => self.raised_at = Some(now),
         }
     }
 
@@ -142,7 +151,7 @@ impl Memory {
             self.raised_at = Some(now);
         } else if is < was {
             self.lowered_at = Some(now);
-            self.need_at_fall = decision.need;
+            self.need_at_fall = Some(decision.need);
         }
     }
 }

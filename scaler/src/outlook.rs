@@ -6,9 +6,9 @@ use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
 use crate::traffic::Answered;
 use crate::{Profile, Service, ServiceId, State};
 
-/// A service that has not rehearsed yet is ready for so many times the highest load of the last minutes.
-const NEW: f64 = 1.5;
-const RECENT: f64 = 600.0;
+/// A service that has not rehearsed yet is ready for so many times the highest load of the last hour.
+const NEW: f64 = 1.2;
+const RECENT: f64 = 3_600.0;
 const DAY: f64 = 86_400.0;
 /// The greatest factor that any policy puts on what it expects.
 const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
@@ -24,16 +24,30 @@ impl Known {
 
     /// What `service` is to be ready for, in requests per second; `None`: it was never called.
     pub(crate) fn foresee(&mut self, now: f64, service: &Service) -> Option<f64> {
-        let terms = *self.terms.insert(terms(service));
-        let history = self.traffic.history.as_ref()?;
-        let forecast = match self.experience.policy {
-            None => NEW * history.highest_between(now - RECENT, now).unwrap_or(0.0),
-            Some(policy) => {
-                let expected = policy.multiplier * policy.expert.now(history, now, terms.lead);
-                crest(&mut self.crest, now, expected, policy.expert.hold())
-            }
-        };
+        self.terms = Some(terms(service));
+        let expected = self.expected(now)?;
+        let hold = self.experience.policy.map_or(0.0, |policy| policy.expert.hold());
+        let forecast = crest(&mut self.crest, now, expected, hold);
         forecast.is_finite().then_some(forecast)
+    }
+
+    /// What was to be expected at `at`, not held, in requests per second.
+    fn expected(&self, at: f64) -> Option<f64> {
+        let history = self.traffic.history.as_ref()?;
+        Some(match self.experience.policy {
+            None => NEW * history.highest_between(at - RECENT, at).unwrap_or(0.0),
+            Some(policy) => {
+                let expert = policy.expert.careful(history.age(at));
+                policy.multiplier * expert.now(history, at, self.terms?.lead)
+            }
+        })
+    }
+
+    /// Finds what a predecessor's last fall rested on, if its checkpoint is older: history tells it, to ten seconds.
+    pub(crate) fn recall_fall(&mut self) {
+        let Some(at) = self.memory.lowered_at.filter(|_| self.memory.need_at_fall.is_none()) else { return };
+        let load = self.traffic.rate(at, 60.0);
+        self.memory.need_at_fall = self.expected(at).map(|expected| expected.max(load));
     }
 
     fn rehearsal(&self, service: &ServiceId) -> Option<Rehearsal> {

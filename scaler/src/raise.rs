@@ -144,7 +144,7 @@ fn wanted(draft: &Draft<'_>) -> Option<(Cause, String)> {
     }
     let memory = &draft.service.memory;
     let step = draft.service.plan.pools.iter().map(|pool| draft.speed(&pool.name).rate).fold(f64::INFINITY, f64::min);
-    if draft.holds(memory.lowered_at) && need.rate - memory.need_at_fall <= step {
+    if draft.holds(memory.lowered_at) && need.rate - memory.need_at_fall.unwrap_or(0.0) <= step {
         return None;
     }
     let figures = format!("load {} of {} sustained", reason::rate(need.offered), reason::rate(capacity));

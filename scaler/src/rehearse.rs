@@ -12,7 +12,7 @@ use crate::{History, Objective, ServiceId};
 /// Seconds between two rehearsals of a service.
 const PERIOD: f64 = 900.0;
 /// A service that isn't known for so long yet has nothing to rehearse; while it is young it does so more often.
-const YOUNG: f64 = 600.0;
+const YOUNG: f64 = 1_800.0;
 const YOUNG_PERIOD: f64 = 300.0;
 const GROWN: f64 = 3_600.0;
 /// Bins at the start of a history in which windows fill, and don't count.

@@ -62,11 +62,11 @@ fn with_fast_starts_bursts_are_followed() {
 
 #[test]
 fn an_objective_out_of_reach_buys_no_replicas_without_end() {
-    // Nobody foretells these: a few seconds of fifty times the load, now and then.
-    let history = history(6, |second| if second % 4_999 < 20 { 2_000 } else { 40 });
+    // Nobody foretells these: a few seconds of five hundred times the load, now and then.
+    let history = history(6, |second| if second % 4_999 < 20 { 20_000 } else { 40 });
     let objective = Some(Objective { percentile: 99.99, target: 0.4 });
     let forecast = forecast(&history, &rehearsed(&history, Terms { objective, ..terms() }));
-    assert!(forecast < 1_500.0, "{forecast}");
+    assert!(forecast < 10_000.0, "{forecast}");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_tolerance_follows_the_burn_within_bounds() {
     (0..1_000).for_each(|_| experience.follow_burn(0.0, 100.0, objective));
     assert_eq!(experience.tolerance, 3.0);
     experience.follow_burn(0.1, 100.0, objective);
-    assert!((1.5..2.5).contains(&experience.tolerance), "one bad quarter is no panic: {}", experience.tolerance);
+    assert!((1.2..2.5).contains(&experience.tolerance), "one bad quarter is no panic: {}", experience.tolerance);
     (0..1_000).for_each(|_| experience.follow_burn(0.02, 100.0, objective));
     assert_eq!(experience.tolerance, 0.1);
     experience.follow_burn(f64::NAN, 100.0, objective);
@@ -106,8 +106,8 @@ fn the_tolerance_follows_the_burn_within_bounds() {
 
 #[test]
 fn it_is_due_when_it_is_old_enough() {
-    assert!(!is_due(1_000.0, 599.0, 0.0));
-    assert!(is_due(1_000.0, 600.0, 0.0));
+    assert!(!is_due(10_000.0, 1_799.0, 0.0));
+    assert!(is_due(10_000.0, 1_800.0, 0.0));
     assert!(!is_due(10_000.0, 7_000.0, 9_100.0));
     assert!(is_due(10_000.0, 7_000.0, 9_000.0));
     assert!(is_due(10_000.0, 7_000.0, 99_000.0), "a clock that was set back");

@@ -233,10 +233,13 @@ impl State {
     ) {
         let known = self.known(&service.id);
         known.memory.observe(now, &service.plan, &service.replicas);
+        known.memory.begin(now);
         service.memory = known.memory.clone();
         service.profiles = known.profiles(&service.plan);
         known.stretch(service);
         let forecast = known.foresee(now, service);
+        known.recall_fall();
+        service.memory.need_at_fall = known.memory.need_at_fall;
         let told = known.traffic.told(now);
         let span = service.memory.hold_seconds(&service.plan, &service.replicas);
         let view = View { gateways, servers, span, objective: service.plan.objective };

@@ -113,19 +113,27 @@ pub fn cells(case: &Case, grid: &[Rival], events: bool) -> (Vec<Cell>, Searched)
     (cells.into(), common)
 }
 
+/// What the law gives, and how many requests were measured.
+#[must_use]
+pub fn law(case: &Case, asked: f64, events: bool) -> (Figure, f64) {
+    let setup = case.setup(asked, events);
+    let outcome = run(&setup, &mut Law::new(&setup, Faults::default()));
+    (Figure::from(&outcome), outcome.requests)
+}
+
 fn cell(case: &Case, asked: f64, search: &mut Search<'_>, lateness: &bound::Lateness, events: bool) -> Cell {
     let setup = case.setup(asked, events);
     let tolerated = 1.0 - asked / 100.0;
     let bound = case.bound(lateness, tolerated);
     let price = setup.pools[0].hourly / 3_600.0;
-    let law = run(&setup, &mut Law::new(&setup, Faults::default()));
+    let (law, requests) = law(case, asked, events);
     let hours = bound.plan.cost / 3_600.0;
     let clairvoyant = Figure {
         dollars: bound.plan.cost * price,
         attainment: bound.attainment,
         starts: bound.plan.starts,
         hours,
-        dollars_per_1000: bound.plan.cost * price / law.requests.max(1.0) * 1e3,
+        dollars_per_1000: bound.plan.cost * price / requests.max(1.0) * 1e3,
         p99: 0.0,
     };
     search.refine(asked);
@@ -137,12 +145,12 @@ fn cell(case: &Case, asked: f64, search: &mut Search<'_>, lateness: &bound::Late
         start: case.start.mean,
         asked,
         span_hours: (case.trace.seconds() - case.warm_up()) as f64 / 3_600.0,
-        requests: law.requests,
+        requests,
         events,
         lower: bound.lower * price,
         clairvoyant,
         foresight: [0.0, 1.0, 2.0].iter().map(|starts| foresee::cheapest(case, *starts, asked)).collect(),
-        law: Figure::from(&law),
+        law,
         rivals: rivals.collect(),
     }
 }

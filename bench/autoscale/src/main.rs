@@ -28,6 +28,7 @@ fn main() -> Result<()> {
     eprintln!("steady states measured in {:.1} s", began.elapsed().as_secs_f64());
     let cases = || cli::cases::cases(&arguments, &models, &tables);
     match arguments.what {
+        What::Table if !arguments.known.is_empty() => cli::table::again(&arguments, &cases()?),
         What::Table => cli::table::run(&arguments, &cases()?),
         What::Law => cli::law::run(&arguments, &cases()?),
         What::Check => cli::check::run(&arguments, &cases()?),

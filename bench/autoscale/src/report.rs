@@ -26,8 +26,8 @@ pub struct Table {
 /// A rival with one configuration for all cases.
 struct Fixed {
     settings: Rival,
-    /// Dollars by case.
-    dollars: Vec<f64>,
+    /// Dollars by case; none where it misses the objective: that costs nothing that could be compared.
+    dollars: Vec<Option<f64>>,
     reached: usize,
 }
 
@@ -67,9 +67,9 @@ pub(crate) fn shown(value: Option<f64>) -> String {
 }
 
 impl Table {
-    /// What each case costs with the configuration of a family that serves all.
+    /// What each case costs with the configuration of a family that serves all; nothing where it misses the objective.
     #[must_use]
-    pub fn one_configuration(&self, family: usize, asked: f64) -> Option<Vec<f64>> {
+    pub fn one_configuration(&self, family: usize, asked: f64) -> Option<Vec<Option<f64>>> {
         self.fixed(family, asked).map(|fixed| fixed.dollars)
     }
 
@@ -79,11 +79,14 @@ impl Table {
         let judged = settings.map(|(index, (rival, ..))| {
             let of = |searched: &Searched| (searched[index].1, searched[index].2);
             let figures: Vec<(f64, f64)> = self.searched.iter().map(of).collect();
-            let reached = figures.iter().filter(|(_, share)| *share >= asked / 100.0).count();
-            Fixed { settings: *rival, dollars: figures.iter().map(|(dollars, _)| *dollars).collect(), reached }
+            let mean = geometric(figures.iter().map(|(dollars, _)| *dollars)).unwrap_or(f64::INFINITY);
+            let keeps = |(dollars, share): &(f64, f64)| (*share >= asked / 100.0).then_some(*dollars);
+            let dollars: Vec<Option<f64>> = figures.iter().map(keeps).collect();
+            let reached = dollars.iter().flatten().count();
+            (Fixed { settings: *rival, dollars, reached }, mean)
         });
-        let mean = |fixed: &Fixed| geometric(fixed.dollars.iter().copied()).unwrap_or(f64::INFINITY);
-        judged.min_by(|a, b| b.reached.cmp(&a.reached).then(mean(a).total_cmp(&mean(b))))
+        let best = judged.min_by(|(a, mean), (b, other)| b.reached.cmp(&a.reached).then(mean.total_cmp(other)));
+        best.map(|(fixed, _)| fixed)
     }
 
     /// Cells of an objective.
@@ -190,7 +193,8 @@ impl Table {
                         shown(geometric(all.iter().map(|(_, c)| c.law.dollars / c.best().1.figure.dollars))),
                     );
                     for fixed in fixed.iter().flatten() {
-                        let ratio = geometric(all.iter().map(|(case, c)| c.law.dollars / fixed.dollars[*case]));
+                        let ratio = |(case, c): &(usize, &Cell)| Some(c.law.dollars / fixed.dollars[*case]?);
+                        let ratio = geometric(all.iter().filter_map(ratio));
                         let _ = write!(text, " {} |", shown(ratio));
                     }
                     text.push('\n');
@@ -207,7 +211,7 @@ impl Table {
                 );
             }
         }
-        text.push_str("\nThe last four columns are the law's cost over that of each rival with one configuration for all cases (found in hindsight over all of them).\n");
+        text.push_str("\nThe last four columns are the law's cost over that of each rival with one configuration for all cases (found in hindsight over all of them), on the cases where that rival keeps the objective.\n");
     }
 }
 

@@ -86,20 +86,22 @@ fn tuned(table: &Table, text: &mut String) {
     row(text, "/ best tuned rival, all", Some(TUNED.2), mean, "");
 }
 
-/// The law's cost over that of a rival with one configuration, on some cases.
-fn against(table: &Table, family: usize, asked: f64, inside: impl Fn(&Cell) -> bool) -> Option<f64> {
-    let dollars = table.one_configuration(family, asked)?;
-    let ratios = table.of(asked).zip(&dollars).filter(|(cell, _)| inside(cell));
-    geometric(ratios.map(|(cell, dollars)| cell.law.dollars / dollars))
+/// The law's cost over that of a rival with one configuration, on those of some cases where that rival keeps the objective.
+fn against(table: &Table, family: usize, asked: f64, inside: impl Fn(&Cell) -> bool) -> (Option<f64>, String) {
+    let Some(dollars) = table.one_configuration(family, asked) else { return (None, String::new()) };
+    let all: Vec<_> = table.of(asked).zip(&dollars).filter(|(cell, _)| inside(cell)).collect();
+    let ratios: Vec<f64> = all.iter().filter_map(|(cell, dollars)| Some(cell.law.dollars / (**dollars)?)).collect();
+    let kept = format!(" (it keeps the objective on {} of {})", ratios.len(), all.len());
+    (geometric(ratios.into_iter()), kept)
 }
 
 fn fixed(table: &Table, text: &mut String) {
     for asked in ASKED {
         for (kind, bound) in FIXED {
             for (family, name) in NAMES.iter().enumerate() {
-                let found = against(table, family, asked, |cell| cell.kind == kind);
+                let (found, kept) = against(table, family, asked, |cell| cell.kind == kind);
                 let name = format!("/ {name} with one configuration, {kind:?}, {asked} %");
-                row(text, &name, Some(bound), found, "");
+                row(text, &name, Some(bound), found, &kept);
             }
         }
     }
@@ -116,7 +118,8 @@ fn clairvoyant(table: &Table, text: &mut String) {
             };
             geometric(all.iter().filter_map(dollars))
         };
-        let more = format!(" (seeing nothing ahead, tuned in hindsight, where it keeps it: {})", shown(mean(Some(0))));
+        let ahead = [0, 1, 2].map(|starts| shown(mean(Some(starts)))).join(", ");
+        let more = format!(" (tuned in hindsight, seeing 0, 1, 2 starts ahead, where it keeps it: {ahead})");
         row(text, &format!("/ clairvoyant, {kind:?}, {start} s, {asked} %"), Some(bound), mean(None), &more);
     }
 }
@@ -124,7 +127,8 @@ fn clairvoyant(table: &Table, text: &mut String) {
 fn slow(table: &Table, text: &mut String) {
     for asked in ASKED {
         let slow = |cell: &Cell| cell.start >= SLOW.0;
-        let found = (0..NAMES.len()).filter_map(|family| against(table, family, asked, slow)).fold(f64::NAN, f64::max);
+        let found =
+            (0..NAMES.len()).filter_map(|family| against(table, family, asked, slow).0).fold(f64::NAN, f64::max);
         let found = found.is_finite().then_some(found);
         row(text, &format!("/ best rival with one configuration, {} s, {asked} %", SLOW.0), Some(SLOW.1), found, "");
     }

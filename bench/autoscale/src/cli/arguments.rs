@@ -100,6 +100,9 @@ pub struct Arguments {
     /// Join tables that were made in parts: their JSON files; may be given several times
     #[arg(long, value_name = "FILE")]
     pub join: Vec<PathBuf>,
+    /// table: run the law alone, and take rivals and bounds from tables that were made before: their JSON files
+    #[arg(long, value_name = "FILE")]
+    pub known: Vec<PathBuf>,
     /// rare: models; fleet: services
     #[arg(long)]
     pub count: Option<usize>,

@@ -2,9 +2,9 @@
 
 use super::arguments::Arguments;
 use super::{cases, work};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use millrace_autoscale::case::Case;
-use millrace_autoscale::cell::{Cell, cells};
+use millrace_autoscale::cell::{self, ASKED, Cell, cells};
 use millrace_autoscale::report::Table;
 use millrace_autoscale::rival;
 use millrace_autoscale::search::Searched;
@@ -22,14 +22,40 @@ pub fn run(arguments: &Arguments, all: &[Case]) -> Result<()> {
     write(arguments, &Table { cells: cells.concat(), searched, notes, command })
 }
 
+/// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand.
+pub fn again(arguments: &Arguments, all: &[Case]) -> Result<()> {
+    let mut table = read(&arguments.known, Arguments::command())?;
+    let law = |case: &Case| ASKED.map(|asked| cell::law(case, asked, case.trace.total() <= arguments.events_up_to));
+    let laws = work::spread(all, arguments.threads, law);
+    for cell in &mut table.cells {
+        let is = |case: &&Case| {
+            case.trace.name == cell.trace && case.model.name == cell.service && case.start.mean == cell.start
+        };
+        let case = all.iter().position(|case| is(&case)).with_context(|| {
+            let Cell { trace, service, start, .. } = &*cell;
+            format!("{trace} {service} {start} s is known, but not among the cases: give the arguments that it was made with")
+        })?;
+        let asked = ASKED.iter().position(|asked| *asked == cell.asked).context("an objective of another table")?;
+        let (law, requests) = &laws[case][asked];
+        let same = (requests / cell.requests - 1.0).abs() < 1e-4;
+        ensure!(same, "{}: {requests} requests, the table knows of {}", cell.trace, cell.requests);
+        cell.law = law.clone();
+    }
+    write(arguments, &table)
+}
+
 /// Makes one table of several.
 pub fn join(arguments: &Arguments) -> Result<()> {
+    write(arguments, &read(&arguments.join, String::new())?)
+}
+
+fn read(files: &[PathBuf], command: String) -> Result<Table> {
     let read = |path: &PathBuf| -> Result<Value> {
         let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
     };
-    let parts: Result<Vec<Value>> = arguments.join.iter().map(read).collect();
-    write(arguments, &Table::join(&parts?, String::new())?)
+    let parts: Result<Vec<Value>> = files.iter().map(read).collect();
+    Table::join(&parts?, command)
 }
 
 fn write(arguments: &Arguments, table: &Table) -> Result<()> {
