@@ -21,7 +21,7 @@ const ROWS: usize = 4;
 fn pipeline(steps: &str, inputs: Vec<TensorSpec>, files: &Files) -> Pipeline {
     let signature = Signature { inputs, outputs: vec![spec("y", Datatype::Fp32, &[-1, 2])] };
     let metadata = BTreeMap::new();
-    let target = Target { signature: &signature, max_rows: ROWS, files, metadata: &metadata };
+    let target = Target { signature: &signature, max_rows: ROWS, few_lengths: false, files, metadata: &metadata };
     let spec: Spec = serde_json::from_str(&format!(r#"{{"preprocess": {steps}}}"#)).expect("steps of a manifest");
     match Pipeline::compile(&spec, &target) {
         Ok(pipeline) => pipeline,

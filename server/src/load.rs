@@ -18,9 +18,7 @@ use crate::{
     warm_up::WarmUp,
     worker::WorkOptions,
 };
-use millrace_crds::{
-    AuditPayloads, ExecutionProvider, NamedModel, conditions::reason, manifest::Manifest, report::StartupReport,
-};
+use millrace_crds::{AuditPayloads, NamedModel, conditions::reason, manifest::Manifest, report::StartupReport};
 use millrace_hop::limits::Limits;
 use std::{
     sync::Arc,
@@ -155,16 +153,16 @@ pub fn build(
     let first = engines.first().ok_or_else(|| invalid("runtime.instances is 0"))?;
     let (signature, metadata) = (first.signature().clone(), first.metadata());
     let max_rows = model.max_rows(&signature);
-    let target = Target { signature: &signature, max_rows, files: &fetched.files, metadata: &metadata };
+    let few_lengths = model.few_lengths();
+    let target = Target { signature: &signature, max_rows, few_lengths, files: &fetched.files, metadata: &metadata };
     let pipeline = Pipeline::compile(&manifest.spec.pipeline, &target)?;
     let metrics = Arc::new(Metrics::new(&manifest.metadata.name, &fetched.digest));
     let bounds = bounds(manifest, max_rows)?;
     let running = engines.len() * max_rows;
     let door = Admission::new((bounds.entries + running) as u64, bounds.bytes as u64);
-    let inline = manifest.spec.runtime.execution_providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
     let warm_up = WarmUp::of(&pipeline, &signature, model.buckets(max_rows));
     let begun = Instant::now();
-    let work = WorkOptions { bounds, warm_up, inline, hang: HANG };
+    let work = WorkOptions { bounds, warm_up, inline: !few_lengths, hang: HANG };
     let (unit, threads) = Unit::start(signature.clone(), provided, work, metrics.runs())?;
     let warm_up = begun.elapsed();
     metrics.loaded(fetch + load + warm_up);

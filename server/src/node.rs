@@ -10,7 +10,7 @@ use crate::{
     pipeline::{Pipeline, Target},
     protocol::tensor::Signature,
 };
-use millrace_crds::{NamedModel, conditions::reason, manifest::Manifest};
+use millrace_crds::{ExecutionProvider, NamedModel, conditions::reason, manifest::Manifest};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Lengths of a pipeline for which CUDA graphs are recorded.
@@ -82,13 +82,19 @@ impl<'a> Asked<'a> {
         rising(asked.filter(|&bucket| bucket <= max_rows).collect())
     }
 
+    /// Whether each length that inputs are padded to costs an engine or a graph: not where all runs on the processor.
+    #[must_use]
+    pub fn few_lengths(&self) -> bool {
+        self.manifest.spec.runtime.execution_providers.iter().any(|provider| *provider != ExecutionProvider::CPU)
+    }
+
     /// Lengths that its free dimensions are padded to, rising: those of its own steps. Regions of images are as large as they are.
     ///
     /// # Errors
     /// `PipelineMismatch`: its steps don't fit it.
     pub fn lengths(&self, signature: &Signature, files: &Files) -> Result<Vec<usize>, StartError> {
         let (max_rows, metadata) = (self.max_rows(signature), BTreeMap::new());
-        let target = Target { signature, max_rows, files, metadata: &metadata };
+        let target = Target { signature, max_rows, few_lengths: self.few_lengths(), files, metadata: &metadata };
         let pipeline = &self.manifest.spec.pipeline;
         let own = |model: &NamedModel| {
             let infer =

@@ -38,7 +38,13 @@ impl Case {
             outputs: vec![TensorSpec { name: "scores".into(), datatype: Datatype::Fp32, shape: vec![-1, 2] }],
         };
         let metadata = std::collections::BTreeMap::new();
-        let target = Target { signature: &signature, max_rows: 1, files: &Files::default(), metadata: &metadata };
+        let target = Target {
+            signature: &signature,
+            max_rows: 1,
+            few_lengths: false,
+            files: &Files::default(),
+            metadata: &metadata,
+        };
         let pipeline =
             Pipeline::compile(&serde_json::from_value(json!({"preprocess": self.steps})).unwrap(), &target).unwrap();
         let prepared = pipeline.prepare(&Raw::from(std::fs::read(&self.file).unwrap())).unwrap();

@@ -47,6 +47,7 @@ fn known_answers() {
         &Target {
             signature: engine.signature(),
             max_rows: 32,
+            few_lengths: false,
             files: &Files::default(),
             metadata: &std::collections::BTreeMap::new(),
         },

@@ -44,9 +44,11 @@ pub fn build(
 ) -> Result<(Arc<Replica>, Threads), StartError> {
     let spec = &manifest.spec;
     let told: Vec<_> = models.iter().map(|model| Told::of(model, manifest)).collect::<Result<_, _>>()?;
+    let few_lengths = Asked::alone(manifest).few_lengths();
     let targets = models.iter().zip(&told).map(|(model, told)| {
         let Told { signature, max_rows, metadata, .. } = told;
-        (model.name.as_str(), Target { signature, max_rows: *max_rows, files: &model.fetched.files, metadata })
+        let (max_rows, files) = (*max_rows, &model.fetched.files);
+        (model.name.as_str(), Target { signature, max_rows, few_lengths, files, metadata })
     });
     let graph = Graph::compile(&spec.pipeline.steps, &targets.collect::<Vec<_>>())?;
     let digests = models.iter().map(|model| (model.name.as_str(), model.fetched.digest.as_str()));

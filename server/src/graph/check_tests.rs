@@ -33,7 +33,7 @@ fn signature(shape: &[i64]) -> Signature {
 fn compile(steps: &str) -> Result<Graph, String> {
     let (detect, classify) = (signature(&[-1, 1, -1, -1]), signature(&[-1, 1, 1, 2]));
     let (files, metadata) = (Files::default(), BTreeMap::new());
-    let target = |signature| Target { signature, max_rows: 4, files: &files, metadata: &metadata };
+    let target = |signature| Target { signature, max_rows: 4, few_lengths: false, files: &files, metadata: &metadata };
     let steps: Vec<GraphStep> = serde_json::from_str(steps).unwrap();
     Graph::compile(&steps, &[("detect", target(&detect)), ("classify", target(&classify))])
         .map_err(|error| format!("{}: {}", error.reason, error.message))

@@ -20,6 +20,7 @@ fn step(spec: &str, shapes: &[&[i64]]) -> Result<NonMaxStep, String> {
         &Target {
             signature: &signature,
             max_rows: 1,
+            few_lengths: false,
             files: &crate::model::files::Files::default(),
             metadata: &std::collections::BTreeMap::new(),
         },

@@ -70,7 +70,13 @@ mod tests {
     fn step(json: &str, classes: i64) -> Result<CtcStep, String> {
         let metadata = BTreeMap::from([("letters".to_owned(), "a\nb\n".to_owned())]);
         let signature = Signature { inputs: Vec::new(), outputs: Vec::new() };
-        let target = Target { signature: &signature, max_rows: 1, files: &Files::default(), metadata: &metadata };
+        let target = Target {
+            signature: &signature,
+            max_rows: 1,
+            few_lengths: false,
+            files: &Files::default(),
+            metadata: &metadata,
+        };
         CtcStep::compile(&serde_json::from_str(json).unwrap(), Some(classes), &target)
     }
 

@@ -43,6 +43,8 @@ pub struct Target<'a> {
     pub signature: &'a Signature,
     /// Rows that one run takes at most.
     pub max_rows: usize,
+    /// Each length that inputs are padded to costs an engine or a graph, as on a GPU; on the processor any will do.
+    pub few_lengths: bool,
     /// The model's files, for steps that read one.
     pub files: &'a Files,
     /// What the model says of itself beside that.

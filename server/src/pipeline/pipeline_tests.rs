@@ -23,7 +23,13 @@ const SPEC: &str = r#"{
 fn compile(json: &str, signature: &Signature) -> Result<Pipeline, StartError> {
     Pipeline::compile(
         &serde_json::from_str(json).unwrap(),
-        &Target { signature, max_rows: 8, files: &Files::default(), metadata: &std::collections::BTreeMap::new() },
+        &Target {
+            signature,
+            max_rows: 8,
+            few_lengths: false,
+            files: &Files::default(),
+            metadata: &std::collections::BTreeMap::new(),
+        },
     )
 }
 

@@ -21,7 +21,7 @@ pub struct Tokenize {
     /// Whether the model takes token type ids.
     #[serde(default)]
     pub token_types: bool,
-    /// Lengths in tokens that texts are padded to, rising; the last one is maxLength or more. Absent: 32, 64, 128 and so on up to maxLength.
+    /// Lengths in tokens that texts are padded to, rising; the last one is maxLength or more. Absent: up to maxLength 32, 64, 128 and so on where a GPU prepares each; on the processor multiples of 8, further apart the longer they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "resource", schemars(length(max = 32), inner(range(min = 1, max = 131_072))))]
     pub buckets: Vec<u32>,

@@ -33,6 +33,7 @@ fn compile(step: &str, signature: &Signature) -> Result<AudioStep, String> {
         &Target {
             signature,
             max_rows: 2,
+            few_lengths: false,
             files: &crate::model::files::Files::default(),
             metadata: &std::collections::BTreeMap::new(),
         },

@@ -26,6 +26,7 @@ fn compile(steps: &str, signature: &Signature) -> Result<ImageSteps, String> {
         &Target {
             signature,
             max_rows: 8,
+            few_lengths: false,
             files: &crate::model::files::Files::default(),
             metadata: &std::collections::BTreeMap::new(),
         },

@@ -7,11 +7,7 @@ mod signature;
 pub use pack::Packed;
 
 use super::{Batch, Note, Raw, Row, Runs, Target};
-use crate::{
-    error::{Error, Kind},
-    model::files::Files,
-    protocol::tensor::Signature,
-};
+use crate::error::{Error, Kind};
 use millrace_crds::{Overflow, Tokenize};
 use signature::Inputs;
 use std::time::Instant;
@@ -42,7 +38,7 @@ impl TextInput {
     /// # Errors
     /// A sentence that names both sides.
     pub fn compile(spec: &Tokenize, target: &Target<'_>) -> Result<Self, String> {
-        Ok(Self { step: TokenizeStep::compile(spec, target.signature, target.files)?, rows: target.max_rows })
+        Ok(Self { step: TokenizeStep::compile(spec, target)?, rows: target.max_rows })
     }
 
     /// A body to runs.
@@ -87,8 +83,11 @@ impl TextInput {
     }
 }
 
-/// The shortest bucket, if the manifest names none: shorter ones would only keep short texts from sharing a batch.
+/// The shortest bucket where each one costs, if the manifest names none.
 const LEAST_BUCKET: usize = 32;
+/// Steps between buckets where they cost nothing: so many tokens, and beyond a length this part of it.
+const STEP: usize = 8;
+const PART: usize = 8;
 
 /// A tokenize step that fits its model.
 pub struct TokenizeStep {
@@ -131,11 +130,13 @@ impl TokenizeStep {
     ///
     /// # Errors
     /// A sentence that names both sides.
-    pub fn compile(spec: &Tokenize, signature: &Signature, files: &Files) -> Result<Self, String> {
+    pub fn compile(spec: &Tokenize, target: &Target<'_>) -> Result<Self, String> {
+        let (files, few) = (target.files, target.few_lengths);
         let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let inputs = Inputs::of(signature, spec.token_types)?;
+        let inputs = Inputs::of(target.signature, spec.token_types)?;
         let tokens = size(spec.max_length);
-        let buckets = buckets(&spec.buckets.iter().map(|&bucket| size(bucket)).collect::<Vec<_>>(), tokens, &inputs)?;
+        let named: Vec<usize> = spec.buckets.iter().map(|&bucket| size(bucket)).collect();
+        let buckets = buckets(&named, tokens, few, &inputs)?;
         let file = spec.file.as_str();
         let bytes = files.read(file).map_err(|error| format!("preprocess: tokenize.file: {error}"))?;
         let mut tokenizer = Tokenizer::from_bytes(bytes)
@@ -247,8 +248,9 @@ fn unprocessable(message: String) -> Error {
     Error::new(Kind::Unprocessable, message)
 }
 
-/// The lengths of the manifest, or powers of two up to the longest text; one length alone where the model has just one.
-fn buckets(named: &[usize], tokens: usize, inputs: &Inputs) -> Result<Vec<usize>, String> {
+/// The lengths of the manifest; else up to the longest text powers of two where each costs, or such that few tokens in a
+/// hundred are padding. One length alone where the model has just one.
+fn buckets(named: &[usize], tokens: usize, few: bool, inputs: &Inputs) -> Result<Vec<usize>, String> {
     if let Some(fixed) = inputs.length {
         if tokens > fixed || named.iter().any(|&bucket| bucket != fixed) {
             return Err(format!(
@@ -259,8 +261,13 @@ fn buckets(named: &[usize], tokens: usize, inputs: &Inputs) -> Result<Vec<usize>
         return Ok(vec![fixed]);
     }
     if named.is_empty() {
-        let doubled = std::iter::successors(Some(LEAST_BUCKET), |bucket| bucket.checked_mul(2));
-        return Ok(doubled.take_while(|&bucket| bucket < tokens).chain([tokens]).collect());
+        let doubled = |bucket: &usize| bucket.checked_mul(2);
+        let fine = |bucket: &usize| bucket.checked_add((bucket / PART).next_multiple_of(STEP));
+        let rising: &mut dyn Iterator<Item = usize> = match few {
+            true => &mut std::iter::successors(Some(LEAST_BUCKET), doubled),
+            false => &mut std::iter::successors(Some(STEP), fine),
+        };
+        return Ok(rising.take_while(|&bucket| bucket < tokens).chain([tokens]).collect());
     }
     if !named.is_sorted_by(|a, b| a < b) || named.last().is_some_and(|&last| last < tokens) {
         return Err(format!("preprocess: tokenize.buckets {named:?} must rise, to maxLength ({tokens}) or more"));

@@ -1,9 +1,12 @@
 //! A small tokenizer, by tables.
 
 use super::*;
-use crate::protocol::{
-    data::{Data, Datatype},
-    tensor::TensorSpec,
+use crate::{
+    model::files::Files,
+    protocol::{
+        data::{Data, Datatype},
+        tensor::{Signature, TensorSpec},
+    },
 };
 use millrace_crds::ModelFile;
 use sha2::{Digest as _, Sha256};
@@ -47,8 +50,14 @@ fn usual() -> Signature {
 }
 
 fn compile(spec: &str, signature: &Signature, tokenizer: &str) -> Result<TokenizeStep, String> {
+    compiled(spec, signature, tokenizer, true)
+}
+
+fn compiled(spec: &str, signature: &Signature, tokenizer: &str, few_lengths: bool) -> Result<TokenizeStep, String> {
     let spec = format!(r#"{{"file": "t.json", {spec}}}"#);
-    TokenizeStep::compile(&serde_json::from_str(&spec).unwrap(), signature, &folder(tokenizer).1)
+    let (folder, metadata) = (folder(tokenizer), std::collections::BTreeMap::new());
+    let target = Target { signature, max_rows: 8, few_lengths, files: &folder.1, metadata: &metadata };
+    TokenizeStep::compile(&serde_json::from_str(&spec).unwrap(), &target)
 }
 
 fn step(spec: &str) -> TokenizeStep {
@@ -140,6 +149,10 @@ fn buckets_of_their_own() {
     ] {
         assert_eq!(step(spec).buckets(), expected, "{spec}");
     }
+    let fine = |spec: &str| compiled(spec, &usual(), TOKENIZER, false).unwrap().buckets().to_vec();
+    assert_eq!(fine(r#""tokenTypes": true, "maxLength": 44"#), [8, 16, 24, 32, 40, 44]);
+    let long = fine(r#""tokenTypes": true, "maxLength": 4096"#);
+    assert!(long.len() < 48 && long.windows(2).all(|pair| pair[1] - pair[0] <= (pair[0] / 8 + 8)), "{long:?}");
     let fixed = model(&[("input_ids", Datatype::Int64, &[-1, 128])]);
     assert_eq!(compile(r#""maxLength": 64"#, &fixed, TOKENIZER).unwrap().buckets(), [128]);
 }
