@@ -1,7 +1,7 @@
 //! Millrace's model server: an ONNX model with its pipeline, or a graph of several, over the Open Inference Protocol (HTTP and gRPC).
 //!
 //! The way of a request: decode, admit, pre-process, queue, batch, engine thread, split, post-process, encode.
-//! It knows no Kubernetes; all of its `unsafe` would be in `engine`, which needs none.
+//! It knows no Kubernetes; its `unsafe` is in `engine::ort::native` and `memory`.
 
 pub mod admit;
 pub mod alarm;
@@ -19,6 +19,7 @@ pub mod health;
 pub mod http;
 pub mod listen;
 pub mod load;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod node;

@@ -4,13 +4,9 @@ use clap::Parser;
 use millrace_server::{
     config::{Args, Command as Asked, LogFormat},
     error::StartError,
-    evaluate, quantize, serve, standby,
+    evaluate, memory, quantize, serve, standby,
 };
-use std::{
-    ffi::{c_int, c_long},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -19,22 +15,8 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Freed memory is given back to the system after so many milliseconds. After mimalloc's own second, a batch of images every
-/// now and then finds its memory gone, and its huge pages with it: a tenth of the rate.
-const GIVE_BACK_AFTER: c_long = 30_000;
-/// The option `mi_option_purge_delay` of mimalloc.h, which the crate doesn't name.
-const PURGE_DELAY: c_int = 15;
-
-fn keep_freed_memory() {
-    // SAFETY: it sets a number that mimalloc reads when it frees; nothing is referred to.
-    #[allow(unsafe_code)]
-    unsafe {
-        libmimalloc_sys::mi_option_set(PURGE_DELAY, GIVE_BACK_AFTER);
-    }
-}
-
 fn main() -> ExitCode {
-    keep_freed_memory();
+    memory::keep_freed();
     let Args { log, log_format, command } = Args::parse();
     let filter = match EnvFilter::try_new(&log) {
         Ok(filter) => filter,
@@ -108,19 +90,4 @@ async fn told(
         }
     }
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_option_is_the_one_that_delays_giving_back() {
-        // SAFETY: it reads a number.
-        #[allow(unsafe_code)]
-        let option = || unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
-        assert_eq!(option(), 1_000, "mimalloc's own default");
-        keep_freed_memory();
-        assert_eq!(option(), GIVE_BACK_AFTER);
-    }
 }

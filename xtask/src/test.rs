@@ -25,10 +25,14 @@ pub fn run(what: What) -> Result<()> {
     let cache = Cache::open()?;
     let mut steps = Steps::new(0);
     if matches!(what, What::All | What::Quick) {
-        steps.add(3 + dependencies::STEPS + 1);
+        steps.add(4 + dependencies::STEPS + 1);
         steps.show("format", || cargo(&["fmt", "--all", "--", "--check"]))?;
         steps.show("clippy", || {
             cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])
+        })?;
+        // A workspace of their own, that nothing else compiles.
+        steps.show("fuzz targets compile", || {
+            cargo(&["check", "--manifest-path", "fuzz/Cargo.toml", "--locked", "--quiet"])
         })?;
         steps.ensure(&CARGO_DENY.title(), || CARGO_DENY.ensure(&cache))?;
         dependencies::check(&cache, &mut steps)?;

@@ -3,6 +3,7 @@
 pub use super::json_number::Number;
 
 use super::json_number::{self, Decimal};
+use memchr::memchr3;
 use std::{borrow::Cow, fmt};
 
 /// Deepest nesting of what is skipped.
@@ -196,8 +197,15 @@ impl<'a> Reader<'a> {
         let (mut exponent, mut float) = (0i64, false);
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
-            let places = self.digits(&mut mantissa)?;
-            (digits, exponent, float) = (digits + places, -i64::try_from(places).unwrap_or(i64::MAX), true);
+            let from = self.at;
+            // Zeros before the first other digit are none that the mantissa has to hold.
+            while zero && self.text.get(self.at) == Some(&b'0') {
+                self.at += 1;
+            }
+            let zeros = self.at - from;
+            let places = if zeros > 0 { self.more_digits(&mut mantissa) } else { self.digits(&mut mantissa)? };
+            digits = if zero { places } else { digits + places };
+            (exponent, float) = (-i64::try_from(zeros + places).unwrap_or(i64::MAX), true);
         }
         if let Some(b'e' | b'E') = self.text.get(self.at) {
             exponent = exponent.saturating_add(self.exponent()?);
@@ -209,11 +217,18 @@ impl<'a> Reader<'a> {
     /// Takes digits, at least one, into the mantissa; gives their number.
     #[inline]
     fn digits(&mut self, mantissa: &mut u64) -> Result<usize, Fault> {
-        let taken = json_number::digits(&self.text[self.at..], mantissa);
-        self.at += taken;
+        let taken = self.more_digits(mantissa);
         if taken == 0 { Err(self.fault("expected a digit")) } else { Ok(taken) }
     }
 
+    #[inline]
+    fn more_digits(&mut self, mantissa: &mut u64) -> usize {
+        let taken = json_number::digits(&self.text[self.at..], mantissa);
+        self.at += taken;
+        taken
+    }
+
+    #[inline]
     fn exponent(&mut self) -> Result<i64, Fault> {
         self.at += 1;
         let negative = self.text.get(self.at) == Some(&b'-');
@@ -233,6 +248,31 @@ impl<'a> Reader<'a> {
         let from = self.at;
         self.skip_nested(0)?;
         Ok(&self.text[from..self.at])
+    }
+
+    /// Passes over an array, of which it sees brackets and strings alone: who reads it later finds what else is wrong.
+    ///
+    /// # Errors
+    /// No value is next, or it doesn't end.
+    pub fn pass(&mut self) -> Result<&'a [u8], Fault> {
+        if self.peek() != b'[' {
+            return self.skip();
+        }
+        let (from, mut depth) = (self.at, 0usize);
+        while let Some(next) = memchr3(b'[', b']', b'"', &self.text[self.at..]) {
+            self.at += next;
+            match self.text[self.at] {
+                b'"' => drop(self.string()?),
+                bracket => {
+                    self.at += 1;
+                    depth = if bracket == b'[' { depth + 1 } else { depth - 1 };
+                    if depth == 0 {
+                        return Ok(&self.text[from..self.at]);
+                    }
+                }
+            }
+        }
+        Err(Fault { what: "an array that doesn't end", at: from })
     }
 
     fn skip_nested(&mut self, depth: usize) -> Result<(), Fault> {

@@ -15,6 +15,9 @@ const ROOM: usize = 256 << 10;
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = super::shape::MAX_RANK;
 
+const TOO_MANY: &str = "there are more elements than the shape says";
+const UNFIT: &str = "an element doesn't fit the datatype";
+
 /// An element that JSON can hold. Each way in is refused unless the type overrides it.
 pub trait Element: Sized {
     /// From a JSON integer of 0 or more.
@@ -134,8 +137,8 @@ impl<T: Element> Collect<'_, T> {
         }
         let mut length = 0;
         reader.array(|reader| {
-            length += 1;
-            self.read(reader, depth + 1)
+            length += self.several(reader, depth + 1)?;
+            Ok::<_, Fault>(())
         })?;
         if first {
             self.dims[depth] = length;
@@ -145,13 +148,36 @@ impl<T: Element> Collect<'_, T> {
         Ok(())
     }
 
-    #[inline]
+    /// Reads the next element, and if it is a number, the numbers after it as well; gives how many. The reader is a copy
+    /// meanwhile, that may live in registers.
+    fn several(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<usize, Fault> {
+        let is_number = |byte| matches!(byte, b'-' | b'0'..=b'9');
+        if self.dims.len() != depth || !is_number(reader.peek()) {
+            return self.read(reader, depth).map(|()| 1);
+        }
+        let (mut here, mut count) = (*reader, 0);
+        loop {
+            if self.into.len() >= self.limit {
+                return Err(here.fault(TOO_MANY));
+            }
+            let element = T::from_decimal(&here.decimal()?);
+            self.into.push(element.ok_or_else(|| here.fault(UNFIT))?);
+            count += 1;
+            let mut ahead = here;
+            if !ahead.take(b',') || !is_number(ahead.peek()) {
+                *reader = here;
+                return Ok(count);
+            }
+            here = ahead;
+        }
+    }
+
     fn element(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Fault> {
         if self.dims.len() != depth {
             return Err(reader.fault("the arrays of the data aren't all of one depth"));
         }
         if self.into.len() >= self.limit {
-            return Err(reader.fault("there are more elements than the shape says"));
+            return Err(reader.fault(TOO_MANY));
         }
         let element = match reader.peek() {
             b'-' | b'0'..=b'9' => T::from_decimal(&reader.decimal()?),
@@ -159,7 +185,7 @@ impl<T: Element> Collect<'_, T> {
             b'{' => binary(reader)?,
             _ => reader.boolean().and_then(T::from_bool),
         };
-        self.into.push(element.ok_or_else(|| reader.fault("an element doesn't fit the datatype"))?);
+        self.into.push(element.ok_or_else(|| reader.fault(UNFIT))?);
         Ok(())
     }
 }

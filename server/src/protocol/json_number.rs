@@ -28,7 +28,7 @@ pub struct Decimal<'a> {
     pub negative: bool,
     /// All digits as an integer; of no use if there are more than 19.
     pub mantissa: u64,
-    /// Digits.
+    /// Digits, without zeros before the first other one of a fraction.
     pub digits: usize,
     /// Power of ten.
     pub exponent: i64,
@@ -177,7 +177,7 @@ mod tests {
             exponent in -60..40i32,
         ) {
             let close = (value as f32).clamp(f32::MIN, f32::MAX);
-            let long = [format!("{mantissa}e{exponent}"), format!("0.{mantissa}")];
+            let long = [format!("{mantissa}e{exponent}"), format!("0.{mantissa}"), format!("0.000{mantissa}"), format!("-0.0e{exponent}")];
             for text in long.into_iter().chain([value.to_string(), close.to_string()]) {
                 let read = single(&text);
                 let expected = text.parse::<f32>().ok().filter(|single| single.is_finite());

@@ -145,6 +145,13 @@ proptest! {
     }
 
     #[test]
+    fn what_is_passed_over_is_what_is_skipped(text in "\\[[\\[\\],\"\\\\0-9 ]{0,24}") {
+        let skipped = Reader::new(text.as_bytes()).skip();
+        let passed = Reader::new(text.as_bytes()).pass();
+        prop_assert!(skipped.is_err() || skipped == passed, "{}", text);
+    }
+
+    #[test]
     fn no_bytes_panic_and_both_readers_agree(text in "[\\[\\]{},:\"\\\\0-9eE.+\\-truefalsn \n]{0,24}") {
         prop_assert_eq!(whole(text.as_bytes()).is_ok(), serde_json::from_str::<Value>(&text).is_ok(), "{}", text);
     }

@@ -151,7 +151,7 @@ impl<'a> Given<'a> {
             "data" => {
                 let known = given.name.is_some() && given.datatype.is_some() && given.shape.is_some();
                 given.data =
-                    Some(if known { Elements::Read(given.elements(reader)?) } else { Elements::Later(reader.skip()?) });
+                    Some(if known { Elements::Read(given.elements(reader)?) } else { Elements::Later(reader.pass()?) });
                 Ok(())
             }
             _ => Ok(reader.skip().map(drop)?),

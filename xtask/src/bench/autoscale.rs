@@ -18,7 +18,7 @@ pub struct Options {
     /// `--generate KIND`, `--minutes` and `--seed` after it say what arrives
     #[arg(long)]
     cluster: bool,
-    /// Measure on a real cluster, five times each: a burst of ten times the load to the first `/scale` write, and the first
+    /// Measure on a real cluster, several times each: a burst of ten times the load to the first `/scale` write, and the first
     /// answer from zero
     #[arg(long, conflicts_with = "cluster")]
     starts: bool,

@@ -10,8 +10,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How often each is measured.
+/// How often each is measured. A burst takes two minutes: each has a service of its own.
 const TIMES: usize = 5;
+const BURSTS: usize = 3;
 /// Seconds of steady load before a burst.
 const STEADY: f64 = 45.0;
 /// Seconds of a burst.
@@ -78,15 +79,17 @@ fn from_zero(ground: &Ground) -> Result<(Vec<f64>, BTreeMap<String, f64>)> {
     Ok((all, phases))
 }
 
-/// Seconds from the first request of a burst to the first change of what is asked for.
+/// Seconds from the first request of a burst to the first change of what is asked for. Each is the first of its service:
+/// one that has seen a burst is ready for the next.
 fn bursts(ground: &Ground) -> Result<Vec<f64>> {
-    let service = ground.slow_service("bench-burst", 6, "3s")?;
-    let watch = Watch::start(&service)?;
-    let alone = ground.alone(&service)?;
+    let service = ground.slow_service("bench-alone", 6, "3s")?;
     let schedule = ground.folder.join("burst.csv");
-    std::fs::write(&schedule, burst(LIGHT / alone))?;
+    std::fs::write(&schedule, burst(LIGHT / ground.alone(&service)?))?;
+    service.delete()?;
     let mut all = Vec::new();
-    for number in 0..TIMES {
+    for number in 0..BURSTS {
+        let service = ground.slow_service(&format!("bench-burst-{number}"), 6, "3s")?;
+        let watch = Watch::start(&service)?;
         wait_until("one replica", QUIET, || Ok(watch.now() == Some(Counted { asked: 1, ready: 1 })))?;
         let rows = ground.folder.join(format!("burst-{number}.csv"));
         let began = epoch();
@@ -94,7 +97,7 @@ fn bursts(ground: &Ground) -> Result<Vec<f64>> {
         let limit = Instant::now() + Duration::from_secs_f64(STEADY + BURST);
         let seen = loop {
             let steps = watch.replicas();
-            // What earlier bursts have taught may have raised it before: only more than that is an answer to this one.
+            // Chance may have raised it before: only more than that is an answer.
             let before = steps.iter().rfind(|(at, _)| *at < began + STEADY).map_or(0, |(_, counted)| counted.asked);
             let raised = steps.iter().find(|(at, counted)| *at >= began + STEADY && counted.asked > before);
             match raised.copied() {
@@ -110,9 +113,9 @@ fn bursts(ground: &Ground) -> Result<Vec<f64>> {
         let took = seen - start.context("the generator says when it began")? - STEADY;
         println!("burst: {took:.2} s");
         all.push(took);
+        drop(watch);
+        service.delete()?;
     }
-    drop(watch);
-    service.delete()?;
     ground.limit(false)?;
     Ok(all)
 }
