@@ -126,7 +126,9 @@ impl Experience {
         let error = (weight * (1.0 - late / (AIM * tail(objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
-            let stretch = self.stretch * (STRETCH * error.max(-WORST_STRETCH)).exp();
+            // Of a stricter objective one excess takes more: it is tried more slowly.
+            let patience = if error > 0.0 { (tail(objective) / USUAL_TAIL).min(1.0) } else { 1.0 };
+            let stretch = self.stretch * (STRETCH * patience * error.max(-WORST_STRETCH)).exp();
             self.stretch = stretch.clamp(STRETCHES.0, STRETCHES.1);
         }
     }
@@ -197,6 +199,17 @@ mod tests {
         assert_eq!(experience.stretch, STRETCHES.0);
         experience.follow_burn(f64::NAN, 1_000.0, objective);
         assert!(experience.stretch.is_finite());
+    }
+
+    #[test]
+    fn a_strict_objective_is_tried_slowly() {
+        let stretched = |percentile: f64| {
+            let mut experience = Experience::default();
+            experience.follow_burn(0.0, 1_000.0, Some(Objective { percentile, target: 0.4 }));
+            experience.stretch.ln()
+        };
+        assert!((stretched(99.0) / stretched(99.9) - 10.0).abs() < 1e-6);
+        assert_eq!(stretched(90.0), stretched(99.0));
     }
 
     #[test]
