@@ -89,6 +89,23 @@ pub(crate) fn server(image: &str, settings: &Settings) -> Container {
     }
 }
 
+/// Arguments of every server: where it is probed, whom it lets in, where it keeps files, how it ends.
+pub(crate) fn common_args(drain: &str) -> impl Iterator<Item = String> {
+    let args = [
+        "--health-address",
+        "0.0.0.0:8081",
+        "--client-ca",
+        "/etc/millrace-ca/ca.crt",
+        "--cache-dir",
+        "/var/cache/millrace",
+        "--termination-message",
+        TERMINATION_MESSAGE,
+        "--drain",
+        drain,
+    ];
+    args.map(str::to_owned).into_iter()
+}
+
 fn args(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Vec<String> {
     let drain = plan.service.spec.availability.drain.to_string();
     let mut args: Vec<String> = [
@@ -101,19 +118,10 @@ fn args(plan: &Plan, settings: &Settings, models: &[ModelSource<'_>]) -> Vec<Str
         "0.0.0.0:8443",
         "--grpc-address",
         "",
-        "--health-address",
-        "0.0.0.0:8081",
-        "--client-ca",
-        "/etc/millrace-ca/ca.crt",
-        "--cache-dir",
-        "/var/cache/millrace",
-        "--termination-message",
-        TERMINATION_MESSAGE,
-        "--drain",
-        &drain,
     ]
     .map(str::to_owned)
     .into();
+    args.extend(common_args(&drain));
     if credentials(models).is_some() {
         args.extend(["--credentials".to_owned(), "/etc/millrace-credentials".to_owned()]);
     }

@@ -7,8 +7,8 @@ use crate::build::config_map;
 use crate::build::deployment::on_pool;
 use crate::build::network_policy::{CALLERS, egress, port as open, release};
 use crate::build::template::{
-    DATA_PORT, HEALTH_PORT, MARGIN, TERMINATION_MESSAGE, common_mounts, common_volumes, pod_security, port,
-    requirements, server,
+    DATA_PORT, HEALTH_PORT, MARGIN, common_args, common_mounts, common_volumes, pod_security, port, requirements,
+    server,
 };
 use crate::config::Settings;
 use crate::naming::{self, short_digest};
@@ -173,25 +173,9 @@ fn deployment(pool: &AcceleratorPool, settings: &Settings) -> Deployment {
 fn container(pool: &AcceleratorPool, settings: &Settings) -> Container {
     let standby = &pool.spec.standby;
     let drain = format!("{DRAIN}s");
-    let mut args: Vec<String> = [
-        "standby",
-        "--assign-address",
-        "0.0.0.0:8444",
-        "--address",
-        "0.0.0.0:8443",
-        "--health-address",
-        "0.0.0.0:8081",
-        "--client-ca",
-        "/etc/millrace-ca/ca.crt",
-        "--cache-dir",
-        "/var/cache/millrace",
-        "--termination-message",
-        TERMINATION_MESSAGE,
-        "--drain",
-        &drain,
-    ]
-    .map(str::to_owned)
-    .into();
+    let mut args: Vec<String> =
+        ["standby", "--assign-address", "0.0.0.0:8444", "--address", "0.0.0.0:8443"].map(str::to_owned).into();
+    args.extend(common_args(&drain));
     if on_gpu(pool, settings) {
         args.push("--gpu".to_owned());
     }

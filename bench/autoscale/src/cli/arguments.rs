@@ -1,6 +1,7 @@
 //! Arguments.
 
 use clap::{Parser, ValueEnum};
+use millrace_autoscale::case::Case;
 use millrace_autoscale::generate::Generator;
 use std::path::PathBuf;
 
@@ -125,6 +126,12 @@ impl Arguments {
         let file = |argument: String| argument.rsplit('/').next().map(str::to_owned).unwrap_or(argument);
         let typed = std::env::args().skip(1).map(file).collect::<Vec<_>>().join(" ");
         format!("cargo xtask bench autoscale {typed}").trim_end().to_owned()
+    }
+
+    /// Whether the requests of a case are simulated one by one.
+    #[must_use]
+    pub fn by_events(&self, case: &Case) -> bool {
+        case.trace.total() <= self.events_up_to
     }
 
     /// A result file.

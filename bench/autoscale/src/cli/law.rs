@@ -26,7 +26,7 @@ pub fn run(arguments: &Arguments, cases: &[Case]) -> Result<()> {
 }
 
 fn one(arguments: &Arguments, case: &Case) -> Result<String> {
-    let events = case.trace.total() <= arguments.events_up_to;
+    let events = arguments.by_events(case);
     let mut setup = case.setup(arguments.asked, events);
     setup.series = arguments.pictures.is_some();
     let began = Instant::now();

@@ -16,7 +16,7 @@ pub fn run(arguments: &Arguments, all: &[Case]) -> Result<()> {
     let grid = rival::grid();
     eprintln!("{} cases, {} settings of rivals", all.len(), grid.len());
     let results: Vec<(Vec<Cell>, Searched)> =
-        work::spread(all, arguments.threads, |case| cells(case, &grid, case.trace.total() <= arguments.events_up_to));
+        work::spread(all, arguments.threads, |case| cells(case, &grid, arguments.by_events(case)));
     let (cells, searched): (Vec<Vec<Cell>>, Vec<Searched>) = results.into_iter().unzip();
     let (notes, command) = (cases::notes(all), Arguments::command());
     write(arguments, &Table { cells: cells.concat(), searched, notes, command })
@@ -25,13 +25,13 @@ pub fn run(arguments: &Arguments, all: &[Case]) -> Result<()> {
 /// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand.
 pub fn again(arguments: &Arguments, all: &[Case]) -> Result<()> {
     let mut table = read(&arguments.known, Arguments::command())?;
-    let law = |case: &Case| ASKED.map(|asked| cell::law(case, asked, case.trace.total() <= arguments.events_up_to));
+    let law = |case: &Case| ASKED.map(|asked| cell::law(case, asked, arguments.by_events(case)));
     let laws = work::spread(all, arguments.threads, law);
     for cell in &mut table.cells {
-        let is = |case: &&Case| {
+        let is = |case: &Case| {
             case.trace.name == cell.trace && case.model.name == cell.service && case.start.mean == cell.start
         };
-        let case = all.iter().position(|case| is(&case)).with_context(|| {
+        let case = all.iter().position(is).with_context(|| {
             let Cell { trace, service, start, .. } = &*cell;
             format!("{trace} {service} {start} s is known, but not among the cases: give the arguments that it was made with")
         })?;

@@ -261,12 +261,12 @@ fn buckets(named: &[usize], tokens: usize, few: bool, inputs: &Inputs) -> Result
         return Ok(vec![fixed]);
     }
     if named.is_empty() {
-        let doubled = |bucket: &usize| bucket.checked_mul(2);
-        let fine = |bucket: &usize| bucket.checked_add((bucket / PART).next_multiple_of(STEP));
-        let rising: &mut dyn Iterator<Item = usize> = match few {
-            true => &mut std::iter::successors(Some(LEAST_BUCKET), doubled),
-            false => &mut std::iter::successors(Some(STEP), fine),
+        let (first, next): (usize, fn(&usize) -> Option<usize>) = if few {
+            (LEAST_BUCKET, |bucket| bucket.checked_mul(2))
+        } else {
+            (STEP, |bucket| bucket.checked_add((bucket / PART).next_multiple_of(STEP)))
         };
+        let rising = std::iter::successors(Some(first), next);
         return Ok(rising.take_while(|&bucket| bucket < tokens).chain([tokens]).collect());
     }
     if !named.is_sorted_by(|a, b| a < b) || named.last().is_some_and(|&last| last < tokens) {
