@@ -6,42 +6,44 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+/// Bits of the door's word that count bytes. Those above them count requests.
+const BYTES: u32 = 44;
+/// One request, in the door's word.
+const ONE: u64 = 1 << BYTES;
+
 /// The door.
 #[derive(Debug)]
 pub struct Admission {
     requests: u64,
     bytes: u64,
-    in_flight: AtomicU64,
-    held: AtomicU64,
+    /// Requests inside and the bytes that they hold, in one word: who comes and goes writes it once.
+    inside: AtomicU64,
     closed: AtomicBool,
 }
 
 /// Leave to be inside; given back when dropped.
 #[derive(Debug)]
-pub struct Permit {
-    door: Arc<Admission>,
-    held: Held,
-}
+pub struct Permit(Held);
 
-/// Bytes of a request that is inside, counted for as long as they live: given back when dropped.
+/// What a request that is inside counts for; given back when dropped.
 #[derive(Debug)]
 pub struct Held {
     door: Arc<Admission>,
-    bytes: u64,
+    counted: u64,
 }
 
 impl Admission {
-    /// A door for so many requests, which together hold so many bytes.
+    /// A door for so many requests, which together hold so many bytes: half a million and 8 TiB at most.
     #[must_use]
     pub fn new(requests: u64, bytes: u64) -> Arc<Self> {
-        let zero = || AtomicU64::new(0);
-        Arc::new(Self { requests, bytes, in_flight: zero(), held: zero(), closed: AtomicBool::new(false) })
+        let (requests, bytes) = (requests.min(u64::MAX >> (BYTES + 1)), bytes.min(ONE / 2));
+        Arc::new(Self { requests, bytes, inside: AtomicU64::new(0), closed: AtomicBool::new(false) })
     }
 
     /// Requests inside.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::SeqCst)
+        self.inside.load(Ordering::SeqCst) >> BYTES
     }
 
     /// Lets nobody in any more.
@@ -54,16 +56,16 @@ impl Admission {
     /// # Errors
     /// 503 when draining, 429 when full: both before anything was begun.
     pub fn admit(self: &Arc<Self>) -> Result<Permit, Error> {
-        let permit = Permit { door: Arc::clone(self), held: self.empty() };
+        let mut held = self.empty();
         // Counted before the door is looked at, so that a drain that closes it sees everyone who passed.
-        let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let before = held.count(ONE);
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::refused(Kind::Unavailable, "the server is draining"));
         }
-        if before >= self.requests {
+        if before >> BYTES >= self.requests {
             return Err(Error::refused(Kind::Exhausted, "the queue is full"));
         }
-        Ok(permit)
+        Ok(Permit(held))
     }
 
     /// Counts bytes that a request grew by after it was let in.
@@ -78,7 +80,7 @@ impl Admission {
     }
 
     fn empty(self: &Arc<Self>) -> Held {
-        Held { door: Arc::clone(self), bytes: 0 }
+        Held { door: Arc::clone(self), counted: 0 }
     }
 }
 
@@ -88,31 +90,33 @@ impl Permit {
     /// # Errors
     /// 429: other requests hold too many already.
     pub fn hold(&mut self, bytes: usize) -> Result<(), Error> {
-        self.held.more(bytes)
+        self.0.more(bytes)
     }
 }
 
 impl Held {
+    /// Gives what was counted before.
+    fn count(&mut self, more: u64) -> u64 {
+        self.counted += more;
+        self.door.inside.fetch_add(more, Ordering::SeqCst)
+    }
+
     fn more(&mut self, bytes: usize) -> Result<(), Error> {
-        let bytes = bytes as u64;
-        let before = self.door.held.fetch_add(bytes, Ordering::SeqCst);
-        self.bytes += bytes;
-        if before + bytes > self.door.bytes {
+        // More than the door has room for is as bad as any number, and must not run over into the requests.
+        let bytes = (bytes as u64).min(self.door.bytes + 1);
+        let held = self.count(bytes) & (ONE - 1);
+        if held + bytes > self.door.bytes {
+            self.counted -= bytes;
+            self.door.inside.fetch_sub(bytes, Ordering::SeqCst);
             return Err(Error::refused(Kind::Exhausted, "the requests in the queue are too large together"));
         }
         Ok(())
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.door.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Drop for Held {
     fn drop(&mut self) {
-        self.door.held.fetch_sub(self.bytes, Ordering::SeqCst);
+        self.door.inside.fetch_sub(self.counted, Ordering::SeqCst);
     }
 }
 
@@ -129,6 +133,8 @@ mod tests {
         assert_eq!(door.in_flight(), 2, "a refusal leaves no trace");
         second.hold(10).unwrap();
         assert!(second.hold(1).is_err());
+        assert!(second.hold(usize::MAX).is_err());
+        assert_eq!(door.in_flight(), 2, "bytes don't run over into the requests");
         drop((first, second));
         let grown = door.hold(10).unwrap();
         let refused = door.hold(1).unwrap_err();

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod model;
 pub mod node;
 pub mod openapi;
+pub mod pace;
 pub mod pipeline;
 pub mod process;
 pub mod prompt;

@@ -47,46 +47,47 @@ const SILENT: Duration = Duration::from_secs(20);
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// Answers requests of both kinds.
+/// Answers requests of both kinds. Each connection has one of its own: what requests share is counted on one core then.
 #[derive(Clone)]
 pub struct Wire {
-    replica: Arc<Replica>,
-    grpc: GrpcInferenceServiceServer<Grpc>,
+    calls: Grpc,
+    streams: GrpcInferenceServiceServer<Grpc>,
 }
 
 impl Wire {
     /// Over a replica.
     #[must_use]
     pub fn new(replica: Arc<Replica>) -> Self {
-        let mut grpc =
-            GrpcInferenceServiceServer::new(Grpc(Arc::clone(&replica))).max_encoding_message_size(usize::MAX);
+        let calls = Grpc(replica);
+        let mut streams = GrpcInferenceServiceServer::new(calls.clone()).max_encoding_message_size(usize::MAX);
         for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Deflate] {
-            grpc = grpc.accept_compressed(encoding).send_compressed(encoding);
+            streams = streams.accept_compressed(encoding).send_compressed(encoding);
         }
-        Self { replica, grpc }
+        Self { calls, streams }
     }
 
     /// Answers one request.
     ///
     /// # Errors
     /// Never: errors are responses.
-    pub async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let replica = &self.calls.0;
         let grpc = request
             .headers()
             .get(header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if grpc {
-            let max = self.replica.facts.limits.lowered(request.headers()).bytes;
+            let max = replica.facts.limits.lowered(request.headers()).bytes;
             if unary::fits(&request) {
-                return Ok(unary::answer(&Grpc(self.replica), request, max).await);
+                return Ok(unary::answer(&self.calls, request, max).await);
             }
             as_it_came(request.headers_mut());
-            let service = self.grpc.max_decoding_message_size(grpc::message_limit(max));
+            let service = self.streams.clone().max_decoding_message_size(grpc::message_limit(max));
             // In an allocation of its own: the others don't carry the room that it takes from place to place.
             let answered = Box::pin(service.oneshot(request)).await;
             return answered.map(|response| too_large_is_exhausted(response, max));
         }
-        Ok(handlers::handle(self.replica, request).await)
+        Ok(handlers::handle(replica, request).await)
     }
 }
 
@@ -128,15 +129,16 @@ fn ambiguous() -> Response<Body> {
 }
 
 /// Serves connections on the crew's threads until `end` turns true; then no more come, those that are idle close, and those
-/// at work finish.
-pub async fn serve<S, F>(
+/// at work finish. `desk` makes for each connection what answers its requests.
+pub async fn serve<D, S, F>(
     listener: TcpListener,
     crew: Crew,
     tls: Option<Arc<Tls>>,
     end: watch::Receiver<bool>,
-    answer: S,
+    desk: D,
 ) where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    D: Fn() -> S,
+    S: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
@@ -160,7 +162,7 @@ pub async fn serve<S, F>(
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive());
-        let (watcher, answer, tls) = (graceful.watcher(), answer.clone(), tls.clone());
+        let (watcher, answer, tls) = (graceful.watcher(), desk(), tls.clone());
         crew.next().spawn(async move {
             let _place = place;
             let Ok(stream) = TcpStream::from_std(stream) else { return };
@@ -184,7 +186,7 @@ pub async fn serve<S, F>(
 async fn drive<I, S, F>(stream: I, watcher: hyper_util::server::graceful::Watcher, answer: S)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    S: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 {
     let mut builder = Builder::new(Prompt);

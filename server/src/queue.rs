@@ -50,13 +50,15 @@ pub struct Bounds {
     pub delay: Duration,
 }
 
-/// When a question is asked, and how long an answer takes.
+/// When a question is asked, how long an answer takes, and how large a batch should be.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Now.
     pub now: Time,
     /// Time that a run takes.
     pub run: Duration,
+    /// Rows that the batch should have at most; the queue's bound holds as well.
+    pub rows: usize,
 }
 
 /// What the caller should do next.
@@ -74,6 +76,7 @@ pub struct Queue<W> {
     bounds: Bounds,
     lanes: [VecDeque<Entry<W>>; LANES],
     entries: usize,
+    rows: usize,
     bytes: usize,
 }
 
@@ -81,13 +84,19 @@ impl<W: Work> Queue<W> {
     /// An empty queue.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, lanes: std::array::from_fn(|_| VecDeque::new()), entries: 0, bytes: 0 }
+        Self { bounds, lanes: std::array::from_fn(|_| VecDeque::new()), entries: 0, rows: 0, bytes: 0 }
     }
 
     /// Entries that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries
+    }
+
+    /// Their rows together.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Whether nothing waits.
@@ -111,6 +120,7 @@ impl<W: Work> Queue<W> {
             return Err(entry);
         }
         self.entries += 1;
+        self.rows += entry.rows;
         self.bytes += entry.bytes;
         self.lanes[entry.lane.min(LANES - 1)].push_back(entry);
         Ok(())
@@ -120,18 +130,20 @@ impl<W: Work> Queue<W> {
     pub fn next(&mut self, at: Moment, late: &mut Vec<Entry<W>>) -> Next<W> {
         let Some(first) = self.pop_first(at, late) else { return Next::Wait(None) };
         let ready = first.since.saturating_add(self.bounds.delay);
+        let most = self.bounds.rows.min(at.rows);
         let mut rows = first.rows;
         let mut batch = vec![first];
-        while rows < self.bounds.rows {
+        while rows < most {
             let shape = batch[0].shape.clone();
-            let Some(entry) = self.pop_like(&shape, self.bounds.rows - rows, at, late) else { break };
+            let Some(entry) = self.pop_like(&shape, most - rows, at, late) else { break };
             rows += entry.rows;
             batch.push(entry);
         }
-        if rows < self.bounds.rows && at.now < ready {
+        if rows < most && at.now < ready {
             // It may still grow: put it back in its order.
             for entry in batch.into_iter().rev() {
                 self.entries += 1;
+                self.rows += entry.rows;
                 self.bytes += entry.bytes;
                 self.lanes[entry.lane.min(LANES - 1)].push_front(entry);
             }
@@ -142,8 +154,7 @@ impl<W: Work> Queue<W> {
 
     /// Takes everything out, for a server that ends.
     pub fn drain(&mut self) -> Vec<Entry<W>> {
-        self.entries = 0;
-        self.bytes = 0;
+        (self.entries, self.rows, self.bytes) = (0, 0, 0);
         self.lanes.iter_mut().flat_map(std::mem::take).collect()
     }
 
@@ -182,6 +193,7 @@ impl<W: Work> Queue<W> {
     fn take(&mut self, (lane, at): (usize, usize), moment: Moment, late: &mut Vec<Entry<W>>) -> Option<Entry<W>> {
         let entry = self.lanes[lane].remove(at)?;
         self.entries -= 1;
+        self.rows -= entry.rows;
         self.bytes -= entry.bytes;
         if entry.work.gone() {
             return None;
@@ -198,6 +210,7 @@ impl<W: Work> Queue<W> {
             lane.retain(|entry| !entry.work.gone());
         }
         self.entries = self.lanes.iter().map(VecDeque::len).sum();
+        self.rows = self.lanes.iter().flatten().map(|entry| entry.rows).sum();
         self.bytes = self.lanes.iter().flatten().map(|entry| entry.bytes).sum();
     }
 }

@@ -20,7 +20,7 @@ fn ms(n: u64) -> Duration {
 }
 
 fn at(now: u64, run: u64) -> Moment {
-    Moment { now: ms(now), run: ms(run) }
+    Moment { now: ms(now), run: ms(run), rows: usize::MAX }
 }
 
 fn entry(id: usize, lane: usize, rows: usize, since: Time) -> Entry<Job> {
@@ -91,6 +91,19 @@ fn a_delay_waits_until_the_batch_is_full_or_due() {
     assert_eq!(ids(queue.next(at(15, 0), &mut Vec::new())), [3]);
 }
 
+#[test]
+fn a_batch_is_as_large_as_is_best_now() {
+    let mut queue = Queue::new(Bounds { delay: ms(5), ..BOUNDS });
+    (1..=4).for_each(|id| queue.push(entry(id, 1, 1, ms(0))).unwrap());
+    assert_eq!(
+        ids(queue.next(Moment { rows: 2, ..at(0, 0) }, &mut Vec::new())),
+        [1, 2],
+        "it is full, and waits no more"
+    );
+    queue.push(entry(5, 0, 3, ms(0))).unwrap();
+    assert_eq!(ids(queue.next(Moment { rows: 2, ..at(5, 0) }, &mut Vec::new())), [5], "a request is not cut");
+}
+
 proptest! {
     #[test]
     fn every_entry_leaves_just_once(steps in proptest::collection::vec((0usize..4, 1usize..4, 0usize..2, any::<bool>()), 1..60)) {
@@ -102,7 +115,8 @@ proptest! {
                 pushed.push(id);
             }
             prop_assert!(queue.len() <= BOUNDS.entries);
-            if take && let Next::Batch(batch) = queue.next(Moment { now, run: ms(0) }, &mut Vec::new()) {
+            prop_assert_eq!(queue.rows(), queue.lanes.iter().flatten().map(|entry| entry.rows).sum::<usize>());
+            if take && let Next::Batch(batch) = queue.next(Moment { now, run: ms(0), rows: usize::MAX }, &mut Vec::new()) {
                 prop_assert!(batch.iter().map(|entry| entry.rows).sum::<usize>() <= BOUNDS.rows);
                 prop_assert!(batch.iter().all(|entry| entry.shape == batch[0].shape));
                 left.extend(batch.iter().map(|entry| entry.work.id));

@@ -73,8 +73,9 @@ pub async fn probed(
         let (forever, never) = watch::channel(false);
         tokio::spawn(async move {
             let _forever = forever;
-            listen::serve(listener, Crew::here(), None, never, move |request| {
-                health::answer(Arc::clone(&slot), request)
+            listen::serve(listener, Crew::here(), None, never, || {
+                let slot = Arc::clone(&slot);
+                move |request| health::answer(Arc::clone(&slot), request)
             })
             .await;
         });
@@ -94,8 +95,9 @@ pub async fn probed(
         if !address.is_empty() {
             let (listener, wire) = (bind(address).await?, wire.clone());
             tracing::info!(address = place(&listener), tls = tls.is_some(), model = replica.facts.name, "serving");
-            servers.spawn(listen::serve(listener, crew.clone(), tls.clone(), ending.clone(), move |request| {
-                wire.clone().answer(request)
+            servers.spawn(listen::serve(listener, crew.clone(), tls.clone(), ending.clone(), move || {
+                let wire = Arc::new(wire.clone());
+                move |request| Arc::clone(&wire).answer(request)
             }));
         }
     }

@@ -2,15 +2,13 @@
 
 use crate::tensor::{Tensor, Values};
 use anyhow::{Context, Result, bail};
+use millrace_server::engine::ort::load_library;
 use ort::{
-    environment::Environment,
     ep,
     session::{Session, SessionInputValue},
     value::{TensorElementType, TensorRef},
 };
-use std::{borrow::Cow, path::Path, sync::OnceLock};
-
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+use std::{borrow::Cow, path::Path};
 
 /// A tensor as the model describes it.
 #[derive(Clone, Debug)]
@@ -33,13 +31,7 @@ pub struct Bare {
 impl Bare {
     /// Loads a model, with the settings that the server uses on a CPU.
     pub fn load(library: &Path, model: &Path, threads: usize) -> Result<Self> {
-        let environment = match ENVIRONMENT.get() {
-            Some(environment) => environment,
-            None => {
-                let made = ort::init_from(library).map_err(text)?.with_telemetry(false).build().map_err(text)?;
-                ENVIRONMENT.get_or_init(|| made)
-            }
-        };
+        let environment = load_library(library)?;
         let builder = Session::builder(environment).map_err(text)?;
         let builder = builder.with_intra_threads(threads).map_err(text)?;
         let builder = builder.with_inter_threads(1).map_err(text)?;

@@ -14,8 +14,8 @@ use std::{
     process::Command,
 };
 
-/// Tokens of a text.
-const TOKENS: i64 = 32;
+/// Tokens of a text, and of a long one.
+const TOKENS: [i64; 2] = [32, 512];
 
 /// A model of the bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub enum Model {
     Text,
     /// The same from raw texts to vectors: tokens, mean and norm are the server's.
     RawText,
+    /// The same on texts as long as it takes, of 512 tokens.
+    LongText,
     /// An image classifier, 150,528 numbers in.
     Image,
     /// The same from JPEG files to scores: decoding and resizing are the server's.
@@ -39,6 +41,7 @@ impl Model {
             Self::Tiny => "tiny",
             Self::Text => "text",
             Self::RawText => "rawtext",
+            Self::LongText => "longtext",
             Self::Image => "image",
             Self::RawImage => "rawimage",
         }
@@ -48,7 +51,7 @@ impl Model {
     pub fn file(self) -> &'static str {
         match self {
             Self::Tiny => "fraud/matrix.onnx",
-            Self::Text | Self::RawText => "minilm/model.onnx",
+            Self::Text | Self::RawText | Self::LongText => "minilm/model.onnx",
             Self::Image | Self::RawImage => "nsfw/open-nsfw.onnx",
         }
     }
@@ -58,11 +61,15 @@ impl Model {
         matches!(self, Self::RawText | Self::RawImage)
     }
 
+    fn tokens(self) -> i64 {
+        TOKENS[usize::from(self == Self::LongText)]
+    }
+
     /// Different bodies: images are few, for each has its place in memory, in several forms.
     pub fn bodies(self) -> usize {
         match self {
             Self::Tiny | Self::Text | Self::RawText => 1_000,
-            Self::Image | Self::RawImage => 32,
+            Self::Image | Self::RawImage | Self::LongText => 32,
         }
     }
 
@@ -71,7 +78,7 @@ impl Model {
     pub fn tolerance(self) -> f64 {
         match self {
             Self::Tiny => 1e-5,
-            Self::Text | Self::RawText => 0.2,
+            Self::Text | Self::RawText | Self::LongText => 0.2,
             Self::Image => 1e-3,
             // Two decoders of JPEG differ by a shade.
             Self::RawImage => 2e-2,
@@ -112,7 +119,8 @@ impl Case {
         let outlets = bare.inputs().to_vec();
         let mut bodies = Vec::with_capacity(model.bodies());
         for _ in 0..model.bodies() {
-            let inputs: Vec<Tensor> = outlets.iter().map(|outlet| input(outlet, &mut random)).collect::<Result<_>>()?;
+            let inputs: Vec<Tensor> =
+                outlets.iter().map(|outlet| input(outlet, model.tokens(), &mut random)).collect::<Result<_>>()?;
             let expected = bare.run(&inputs)?;
             bodies.push(Body { inputs, expected, ..Body::default() });
         }
@@ -123,18 +131,18 @@ impl Case {
 /// One row for each input.
 pub fn row(outlets: &[Outlet]) -> Result<Vec<Tensor>> {
     let mut random = StdRng::seed_from_u64(7);
-    outlets.iter().map(|outlet| input(outlet, &mut random)).collect()
+    outlets.iter().map(|outlet| input(outlet, TOKENS[0], &mut random)).collect()
 }
 
 /// One row for an input.
-fn input(outlet: &Outlet, random: &mut StdRng) -> Result<Tensor> {
+fn input(outlet: &Outlet, tokens: i64, random: &mut StdRng) -> Result<Tensor> {
     let free = |(at, &dim): (usize, &i64)| {
         if dim >= 0 {
             dim
         } else if at == 0 {
             1
         } else {
-            TOKENS
+            tokens
         }
     };
     let shape: Vec<i64> = outlet.shape.iter().enumerate().map(free).collect();

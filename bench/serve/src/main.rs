@@ -3,6 +3,7 @@
 mod bare;
 mod case;
 mod check;
+mod curve;
 mod figure;
 mod limit;
 mod load;

@@ -10,6 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The limit of a row: the bare engine.
+pub const ENGINE_LOOP: &str = "engine_loop";
+/// The limit of a row: the input steps, and the engine.
+pub const WHOLE_LOOP: &str = "whole_loop";
+
 /// What a row came to.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -69,8 +74,11 @@ impl Measured {
             servers.insert((*server).to_owned(), entry);
         }
         let mut all = self.more.clone();
-        if let (Some(ours), Some(most)) = (&ours, self.more.get("engine_loop").and_then(|x| x["per_second"].as_f64())) {
-            all.insert("millrace_over_engine_loop".to_owned(), json!(ours.per_second / most));
+        for limit in [ENGINE_LOOP, WHOLE_LOOP] {
+            let most = self.more.get(limit).and_then(|limit| limit["per_second"].as_f64());
+            if let (Some(ours), Some(most)) = (&ours, most) {
+                all.insert(format!("millrace_over_{limit}"), json!(ours.per_second / most));
+            }
         }
         all.insert("servers".to_owned(), servers.into());
         all.into()
@@ -124,6 +132,10 @@ impl Report {
             let _ = write!(text, "\n## {id}\n");
             for (name, value) in row.as_object().into_iter().flatten().filter(|(_, value)| value.is_number()) {
                 let _ = writeln!(text, "{name}: {value}");
+            }
+            for point in row["engine_runs"].as_array().into_iter().flatten() {
+                let ms = point["ms"].as_f64().unwrap_or(f64::NAN);
+                let _ = writeln!(text, "engine run of {} rows: {ms:.3} ms", point["rows"]);
             }
             if servers.is_empty() {
                 continue;

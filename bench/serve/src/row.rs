@@ -11,6 +11,8 @@ pub enum Kind {
     Open(f64),
     /// Memory while so many connections are open, all at work.
     Memory,
+    /// The engine's time for a batch of each size.
+    Curve,
     /// The server's reader of JSON beside a bare loop over the same numbers, in this process.
     Floats,
 }
@@ -41,13 +43,17 @@ impl Row {
         let serves = |server: &Server| server.serves(self.model, self.wire);
         let all = Server::ALL.into_iter().filter(serves);
         match self.kind {
-            Kind::Memory => vec![Server::Millrace],
+            Kind::Memory | Kind::Curve => vec![Server::Millrace],
             Kind::Floats => Vec::new(),
             Kind::Open(_) => all.filter(|server| matches!(server, Server::Millrace | Server::Triton)).collect(),
             Kind::Closed => all.collect(),
         }
     }
 }
+
+/// The simulator's kinds of service, and the model that each is taken from.
+const CURVES: [(&str, Model); 4] =
+    [("fast", Model::Tiny), ("text", Model::Text), ("images", Model::Image), ("heavy", Model::LongText)];
 
 /// All rows, in the order in which they run.
 pub fn all() -> Vec<Row> {
@@ -69,6 +75,9 @@ pub fn all() -> Vec<Row> {
     rows.extend([16, 64].map(|clients| Row::closed(Model::RawText, Wire::Process, clients)));
     rows.extend([16, 64].map(|clients| Row::closed(Model::RawImage, Wire::Process, clients)));
     rows.push(Row::closed(Model::Image, Wire::Json, 16));
+    for (kind, model) in CURVES {
+        rows.push(Row { wire: Wire::Binary, ..own(&format!("curve-{kind}"), model, 1, Kind::Curve) });
+    }
     rows.push(own("json-floats", Model::Image, 0, Kind::Floats));
     rows
 }

@@ -2,10 +2,14 @@
 
 use crate::{
     case::{Case, Model},
+    curve,
     figure::Figures,
-    limit::{engine_loop, floats},
+    limit::{
+        engine_loop, floats,
+        raw_loop::{Part, Service},
+    },
     load::{self, Load},
-    report::{Measured, Report},
+    report::{ENGINE_LOOP, Measured, Report, WHOLE_LOOP},
     row::{Kind, Row},
     server::{self, Running, Server, Setup},
     wire::Wire,
@@ -18,6 +22,30 @@ use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::
 
 /// Batch sizes of the engine's loop.
 const BATCHES: [usize; 3] = [1, 4, 16];
+
+/// Rates of the limits' loops, by limit and batch size. They have their turns as the servers do: what slows the machine for a
+/// while slows both.
+#[derive(Default)]
+struct Loops(BTreeMap<(&'static str, usize), Vec<f64>>);
+
+impl Loops {
+    fn add(&mut self, limit: &'static str, batch: usize, rate: f64) {
+        self.0.entry((limit, batch)).or_default().push(rate);
+    }
+
+    /// Each limit, which is the fastest of its loops.
+    fn fastest(self) -> BTreeMap<&'static str, Value> {
+        let mut limits: BTreeMap<&'static str, (f64, Vec<Value>)> = BTreeMap::new();
+        for ((limit, batch), rates) in self.0 {
+            let rate = median(rates.clone());
+            let (most, all) = limits.entry(limit).or_default();
+            *most = most.max(rate);
+            all.push(json!({"batch": batch, "per_second": rate, "spread": spread(&rates), "runs": rates}));
+        }
+        let told = |(limit, (most, all))| (limit, json!({"per_second": most, "batches": all}));
+        limits.into_iter().map(told).collect()
+    }
+}
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +60,7 @@ pub struct Effort {
 
 /// Measures rows of one model after the other.
 pub fn run(rows: &[Row], setup: &Setup, models: &Path, effort: Effort, report: &mut Report) -> Result<()> {
-    for model in [Model::Tiny, Model::Text, Model::RawText, Model::Image, Model::RawImage] {
+    for model in [Model::Tiny, Model::Text, Model::RawText, Model::LongText, Model::Image, Model::RawImage] {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.model == model).collect();
         if rows.is_empty() {
             continue;
@@ -87,6 +115,7 @@ impl Bench<'_> {
             let measured = match row.kind {
                 Kind::Floats => self.floats()?,
                 Kind::Memory => self.memory(row)?,
+                Kind::Curve => self.curve()?,
                 Kind::Closed => self.closed(row)?,
                 Kind::Open(share) => self.open(row, share)?,
             };
@@ -123,8 +152,13 @@ impl Bench<'_> {
         Ok(Figures::of(&summary, [usage[0], usage[1]]))
     }
 
-    /// The row's servers, again and again in turn.
-    fn side_by_side(&mut self, row: &Row, rate: Option<f64>) -> Result<BTreeMap<&'static str, Vec<Figures>>> {
+    /// The row's servers, again and again in turn; `between` runs once in each turn.
+    fn side_by_side(
+        &mut self,
+        row: &Row,
+        rate: Option<f64>,
+        mut between: impl FnMut(&Self) -> Result<()>,
+    ) -> Result<BTreeMap<&'static str, Vec<Figures>>> {
         let wanted = row.servers();
         let mut figures: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
         for _ in 0..self.effort.runs {
@@ -135,46 +169,61 @@ impl Bench<'_> {
                     figures.entry(server.name()).or_default().push(one);
                 }
             }
+            between(self)?;
         }
         Ok(figures)
     }
 
     fn closed(&mut self, row: &Row) -> Result<Measured> {
-        let mut measured = Measured::of(self.side_by_side(row, None)?);
-        if matches!(self.case.model, Model::Text | Model::Image) {
-            measured.more("engine_loop", self.engine_loop()?);
+        let service = match self.case.model.is_raw() {
+            true => Some(Service::load(&server::arguments(self.setup, &self.case)?)?),
+            false => None,
+        };
+        let mut loops = Loops::default();
+        let figures = self.side_by_side(row, None, |bench| {
+            let (bodies, time) = (&bench.case.bodies, bench.effort.measured);
+            for batch in BATCHES {
+                match (bench.case.model, &service) {
+                    (Model::Text | Model::Image, _) => {
+                        let (library, model) = (&bench.setup.library, &bench.case.path);
+                        let looped = engine_loop::run(library, model, bodies, batch, time)?;
+                        loops.add(ENGINE_LOOP, batch, looped.rows_per_second);
+                    }
+                    (_, Some(service)) => {
+                        loops.add(ENGINE_LOOP, batch, service.run(Part::Engine, bodies, batch, time)?);
+                        loops.add(WHOLE_LOOP, batch, service.run(Part::Whole, bodies, batch, time)?);
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })?;
+        let mut measured = Measured::of(figures);
+        for (name, fastest) in loops.fastest() {
+            measured.more(name, fastest);
         }
         Ok(measured)
     }
 
-    /// The bare engine at several batch sizes; the fastest is the limit.
-    fn engine_loop(&self) -> Result<Value> {
-        let mut loops = Vec::new();
-        for batch in BATCHES {
-            let mut rates = Vec::new();
-            for _ in 0..self.effort.runs {
-                let (library, model) = (&self.setup.library, &self.case.path);
-                let looped = engine_loop::run(library, model, &self.case.bodies, batch, self.effort.measured)?;
-                rates.push(looped.rows_per_second);
-            }
-            let (rate, spread) = (median(rates.clone()), spread(&rates));
-            loops.push(json!({"batch": batch, "per_second": rate, "spread": spread, "runs": rates}));
-        }
-        let most = loops.iter().filter_map(|one| one["per_second"].as_f64()).fold(0.0, f64::max);
-        Ok(json!({"per_second": most, "batches": loops}))
+    fn curve(&mut self) -> Result<Measured> {
+        let ours = self.running.iter().find(|running| running.server == Server::Millrace).context("the server")?;
+        let mut measured = Measured::of(BTreeMap::new());
+        measured.more("engine_runs", json!(curve::run(ours, &self.case, self.effort.measured)?));
+        Ok(measured)
     }
 
     fn open(&mut self, row: &Row, share: f64) -> Result<Measured> {
-        let closed = self.side_by_side(row, None)?;
+        let nothing = |_: &Self| Ok(());
+        let closed = self.side_by_side(row, None, nothing)?;
         let peer = closed.get(Server::Triton.name()).or(closed.get(Server::Millrace.name()));
         let highest = Figures::median(peer.context("there is nobody to take the rate from")?).per_second;
-        let mut measured = Measured::of(self.side_by_side(row, Some(highest * share))?);
+        let mut measured = Measured::of(self.side_by_side(row, Some(highest * share), nothing)?);
         measured.more("due_per_second", json!(highest * share));
         Ok(measured)
     }
 
     fn memory(&mut self, row: &Row) -> Result<Measured> {
-        let mut measured = Measured::of(self.side_by_side(row, None)?);
+        let mut measured = Measured::of(self.side_by_side(row, None, |_| Ok(()))?);
         let mut command = Command::new(&self.setup.own);
         command.arg("resident").arg("--ort-library").arg(&self.setup.library).arg("--model").arg(&self.case.path);
         let output = command.output().context("the bare engine")?;

@@ -106,7 +106,7 @@ pub const SERVICE: &[Field] = &[
     acted("access.maxRequestBytes"),
     acted("access.maxJsonDepth"),
     acted("access.timeout"),
-    named_unless("access.priority", "Standard"),
+    acted("access.priority"),
     refused("explain"),
     refused_unless("audit.payloads", "None"),
     refused("audit.sink"),

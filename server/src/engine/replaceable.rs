@@ -3,8 +3,8 @@
 
 use super::{Engine, EngineError};
 use crate::{
-    model,
     protocol::tensor::{Signature, Tensor},
+    warm_up,
 };
 use std::{
     collections::BTreeMap,
@@ -126,7 +126,7 @@ impl Replaceable {
             self.give_up();
         } else if self.doubted
             && let Some(engine) = &mut self.engine
-            && !matches!(catch_unwind(AssertUnwindSafe(|| model::warm_up(&mut **engine, &[], &[]))), Ok(Ok(())))
+            && !matches!(catch_unwind(AssertUnwindSafe(|| warm_up::run_zeros(&mut **engine, &[], &[]))), Ok(Ok(())))
         {
             tracing::error!("the engine fails on zeros too: it is replaced");
             self.give_up();

@@ -35,7 +35,7 @@ pub const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-co
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request. Errors of every route become responses here.
-pub async fn handle<B>(replica: Arc<Replica>, request: Request<B>) -> Response<Body>
+pub async fn handle<B>(replica: &Arc<Replica>, request: Request<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -47,31 +47,31 @@ where
     let answered = match route::find(&parts.method, parts.uri.path()) {
         Err(error) => Err(error),
         Ok(Route::Infer(named)) if events::asked(&parts.headers) => {
-            match Box::pin(infer_each(&replica, named, &parts.headers, &mut body, arrival)).await {
+            match Box::pin(infer_each(replica, named, &parts.headers, &mut body, arrival)).await {
                 Ok(response) => return response,
-                Err(error) => count(&replica, arrival, Err(error)),
+                Err(error) => count(replica, arrival, Err(error)),
             }
         }
         Ok(Route::Infer(named)) => {
-            let result = infer(&replica, named, &parts.headers, &mut body, arrival).await;
-            count(&replica, arrival, result)
+            let result = infer(replica, named, &parts.headers, &mut body, arrival).await;
+            count(replica, arrival, result)
         }
         Ok(Route::V1Predict(named)) => {
-            let result = Box::pin(predict(&replica, named, &parts.headers, &mut body, arrival)).await;
-            count(&replica, arrival, result)
+            let result = Box::pin(predict(replica, named, &parts.headers, &mut body, arrival)).await;
+            count(replica, arrival, result)
         }
         Ok(Route::Process) => {
-            let result = Box::pin(process(&replica, &parts.headers, &mut body, arrival)).await;
-            count(&replica, arrival, result)
+            let result = Box::pin(process(replica, &parts.headers, &mut body, arrival)).await;
+            count(replica, arrival, result)
         }
         Ok(Route::Embeddings) => {
-            let result = Box::pin(openai::embeddings(&replica, &parts.headers, &mut body, arrival)).await;
-            count(&replica, arrival, result)
+            let result = Box::pin(openai::embeddings(replica, &parts.headers, &mut body, arrival)).await;
+            count(replica, arrival, result)
         }
         Ok(route) => {
             // Clients exist (tritonclient over asyncio) that name encodings with each call and read them in inferences alone.
             accept = None;
-            look_up(&replica, route)
+            look_up(replica, route)
         }
     };
     // What is refused before it was read is read all the same, within bounds: a reset of its stream would reach the client

@@ -1,4 +1,4 @@
-//! The model's bytes: found, fetched, verified, and run once.
+//! The model's bytes: found, fetched and verified.
 
 pub mod external;
 pub mod fetch;
@@ -10,16 +10,7 @@ pub mod source;
 pub mod variant;
 pub mod verify;
 
-use crate::{
-    config::ModelOptions,
-    engine::{Engine, EngineError},
-    error::StartError,
-    protocol::{
-        data::Datatype,
-        shape,
-        tensor::{Signature, Tensor, TensorSpec},
-    },
-};
+use crate::{config::ModelOptions, error::StartError};
 use files::Files;
 use millrace_crds::{Credentials, Model, ModelFile, NamedModel, Sha256, Uri, conditions::reason, manifest::Manifest};
 use sha2::{Digest as _, Sha256 as Digest256};
@@ -361,41 +352,6 @@ fn checked(fetched: Fetched) -> Result<Fetched, StartError> {
         }
     }
     Ok(fetched)
-}
-
-/// Runs the model on zeros, once for each bucket of rows and each length: the first run allocates and compiles.
-/// `lengths` are those that the pipeline gives the dimensions that are free besides the batch.
-///
-/// # Errors
-/// The engine fails.
-pub fn warm_up(engine: &mut dyn Engine, buckets: &[usize], lengths: &[usize]) -> Result<(), EngineError> {
-    let signature = engine.signature().clone();
-    let rows: Vec<usize> = if buckets.is_empty() || !signature.batches() { vec![1] } else { buckets.to_vec() };
-    // A free dimension has no size that fits every model: without one from the pipeline, such a model isn't run.
-    // Nor is one that takes texts: an empty one may be none of its categories.
-    if signature.inputs.iter().any(|spec| spec.datatype == Datatype::Bytes) {
-        return Ok(());
-    }
-    let lengths = if signature.has_free_sizes() { lengths } else { &[1] };
-    for (&rows, &length) in rows.iter().flat_map(|rows| lengths.iter().map(move |length| (rows, length))) {
-        engine.run(&zeros(&signature, rows, length), &mut |_| {})?;
-    }
-    Ok(())
-}
-
-/// Inputs full of zeros: `rows` of them, with `length` for whatever else is free.
-#[must_use]
-pub fn zeros(signature: &Signature, rows: usize, length: usize) -> Vec<Tensor> {
-    let tensor = |spec: &TensorSpec| {
-        let size = |(at, &dim): (usize, &i64)| {
-            usize::try_from(dim).unwrap_or(if at == 0 && signature.batches() { rows } else { length })
-        };
-        let shape: Vec<usize> = spec.shape.iter().enumerate().map(size).collect();
-        let mut data = spec.datatype.empty();
-        data.pad(shape::count(&shape).unwrap_or(0));
-        Tensor { name: spec.name.clone(), shape, data }
-    };
-    signature.inputs.iter().map(tensor).collect()
 }
 
 /// Removes what a broken transfer left.

@@ -24,11 +24,12 @@ pub use value::{Class, Series, Value};
 
 use crate::{
     error::{Error, Kind, StartError},
-    model::{self, files::Files},
+    model::files::Files,
     protocol::{
         data::Datatype,
         tensor::{Signature, Tensor},
     },
+    warm_up,
 };
 use image::Pixels;
 use input::Input;
@@ -130,7 +131,7 @@ impl Pipeline {
             return None;
         }
         let length = self.lengths().first().copied().or((!signature.has_free_sizes()).then_some(1))?;
-        Some(model::zeros(signature, 1, length))
+        Some(warm_up::zeros(signature, 1, length))
     }
 
     /// Whether raw inputs can be processed.

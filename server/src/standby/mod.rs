@@ -74,8 +74,9 @@ pub async fn live(
     let tls = Arc::new(Tls::only(options.client_ca.clone(), ASSIGNER)?);
     let (end, ending) = watch::channel(false);
     let door = Arc::clone(&desk);
-    let door = tokio::spawn(listen::serve(listener, Crew::here(), Some(tls), ending, move |request| {
-        Arc::clone(&door).answer(request)
+    let door = tokio::spawn(listen::serve(listener, Crew::here(), Some(tls), ending, move || {
+        let door = Arc::clone(&door);
+        move |request| Arc::clone(&door).answer(request)
     }));
     let teller = tokio::spawn(tell(Arc::clone(&desk), Arc::clone(&slot)));
     let served = serve::probed(serving, &slot, async {

@@ -7,7 +7,7 @@ use crate::{
         ort::{OrtEngine, OrtOptions, load_library},
     },
     error::StartError,
-    model,
+    warm_up,
 };
 use millrace_crds::{ExecutionProvider, conditions::reason};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub fn up(library: &Path, gpu: bool, folder: &Path) -> Result<(), StartError> {
         let ran = OrtEngine::load(environment, &file, &OrtOptions::new(vec![*provider], 1))
             .map_err(|error| error.to_string())
             .and_then(|mut engine| {
-                model::warm_up(&mut engine, &[], &[]).map_err(|error: EngineError| error.to_string())
+                warm_up::run_zeros(&mut engine, &[], &[]).map_err(|error: EngineError| error.to_string())
             });
         match ran {
             Ok(()) => tracing::info!(?provider, "the runtime is up"),

@@ -92,7 +92,10 @@ impl Serving {
         let address = listener.local_addr().unwrap();
         let (end, ending) = watch::channel(false);
         let wire = Wire::new(Arc::clone(&replica));
-        tokio::spawn(listen::serve(listener, Crew::here(), tls, ending, move |request| wire.clone().answer(request)));
+        tokio::spawn(listen::serve(listener, Crew::here(), tls, ending, move || {
+            let wire = Arc::new(wire.clone());
+            move |request| Arc::clone(&wire).answer(request)
+        }));
         Self { replica, address, _end: end }
     }
 

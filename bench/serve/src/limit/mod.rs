@@ -5,3 +5,4 @@ pub mod echo;
 pub mod engine_loop;
 pub mod floats;
 pub mod floor;
+pub mod raw_loop;

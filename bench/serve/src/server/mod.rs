@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
@@ -196,8 +197,15 @@ pub fn reference(setup: &Setup, model: Model, file: &Path) -> Command {
     command
 }
 
-/// A session for each core, as the others have it.
 fn millrace(setup: &Setup, case: &Case, address: &str, grpc: u16) -> Result<Command> {
+    let mut command = Command::new(&setup.server);
+    command.args(arguments(setup, case)?).args(["--address", address]);
+    command.args(["--health-address", "", "--grpc-address", &format!("127.0.0.1:{grpc}")]);
+    Ok(command)
+}
+
+/// What Millrace's server is told of a model. It has a session for each core, as the others have.
+pub fn arguments(setup: &Setup, case: &Case) -> Result<Vec<OsString>> {
     let manifest = setup.work.join(format!("{}.yaml", case.model.name()));
     let runtime = json!({"executionProviders": ["CPU"], "instances": cores(), "intraOpThreads": 1});
     let mut spec = json!({"model": {"uri": "s3://bench/model.onnx"}});
@@ -224,11 +232,10 @@ fn millrace(setup: &Setup, case: &Case, address: &str, grpc: u16) -> Result<Comm
     let text = json!({"apiVersion": "millrace.dev/v1alpha1", "kind": "InferenceService",
         "metadata": {"name": case.model.name(), "namespace": "bench"}, "spec": spec});
     std::fs::write(&manifest, text.to_string())?;
-    let mut command = Command::new(&setup.server);
-    command.args(["serve", "--health-address", "", "--log", "warn", "--address", address, "--grpc-address"]);
-    command.arg(format!("127.0.0.1:{grpc}")).arg("--manifest").arg(manifest).arg("--model-file").arg(file);
-    command.arg("--ort-library").arg(&setup.library);
-    Ok(command)
+    let mut arguments: Vec<OsString> = ["serve", "--log", "warn", "--manifest"].map(OsString::from).into();
+    arguments.extend([manifest.into(), "--model-file".into(), file.into(), "--ort-library".into()]);
+    arguments.push(setup.library.clone().into());
+    Ok(arguments)
 }
 
 /// MLServer reads its settings from a folder.

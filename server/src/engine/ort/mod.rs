@@ -1,5 +1,6 @@
 //! ONNX Runtime, loaded at run time. Nothing here falls back to the CPU unless the manifest names it.
 
+mod direct;
 mod graphs;
 mod native;
 pub mod provide;
@@ -13,6 +14,7 @@ use crate::{
     error::StartError,
     protocol::tensor::{Signature, Tensor, TensorSpec},
 };
+use direct::Direct;
 use graphs::Graphs;
 use millrace_crds::{ExecutionProvider, Precision, conditions::reason};
 pub use ort::environment::Environment;
@@ -45,6 +47,10 @@ impl OrtOptions {
     #[must_use]
     pub fn new(providers: Vec<ExecutionProvider>, threads: usize) -> Self {
         Self { providers, precision: None, threads, graphs: 0, tensorrt: None }
+    }
+
+    fn cpu_only(&self) -> bool {
+        self.providers.iter().all(|provider| *provider == ExecutionProvider::CPU)
     }
 }
 
@@ -83,6 +89,7 @@ pub struct OrtEngine {
     session: Session,
     signature: Signature,
     graphs: Option<Graphs>,
+    direct: Option<Direct>,
 }
 
 impl OrtEngine {
@@ -97,7 +104,9 @@ impl OrtEngine {
                 Err(error) => tracing::info!(%error, "no CUDA graphs for this model: it is launched node by node"),
             }
         }
-        Self::with(builder(environment, &OrtOptions { graphs: 0, ..options.clone() })?, model)
+        let engine = Self::with(builder(environment, &OrtOptions { graphs: 0, ..options.clone() })?, model)?;
+        let direct = if options.cpu_only() { Direct::new(&engine.signature) } else { None };
+        Ok(Self { direct, ..engine })
     }
 
     /// Shapes for which a CUDA graph is recorded.
@@ -109,7 +118,7 @@ impl OrtEngine {
     fn with(mut builder: SessionBuilder, model: &Path) -> Result<Self, StartError> {
         let session = builder.commit_from_file(model).map_err(|error| unloadable(model, &error))?;
         let signature = signature(&session)?;
-        Ok(Self { session, signature, graphs: None })
+        Ok(Self { session, signature, graphs: None, direct: None })
     }
 }
 
@@ -140,11 +149,13 @@ impl Engine for OrtEngine {
     }
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {
-        let outputs = match &mut self.graphs {
-            Some(graphs) => graphs.run(&mut self.session, &self.signature, inputs)?,
-            None => run(&mut self.session, &self.signature, inputs, None)?,
+        let direct = self.direct.as_ref().and_then(|direct| direct.run(&mut self.session, inputs));
+        let outputs = match (direct, &mut self.graphs) {
+            (Some(outputs), _) => outputs,
+            (None, Some(graphs)) => graphs.run(&mut self.session, &self.signature, inputs),
+            (None, None) => run(&mut self.session, &self.signature, inputs, None),
         };
-        answer(outputs);
+        answer(outputs?);
         Ok(())
     }
 }

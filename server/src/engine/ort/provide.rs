@@ -14,8 +14,9 @@ use crate::{
     },
     error::StartError,
     gpu::Gpu,
-    model::{self, Fetched},
+    model::Fetched,
     protocol::tensor::Signature,
+    warm_up,
 };
 use millrace_crds::{ExecutionProvider, conditions::reason, report::EngineBuild};
 use ort::environment::Environment;
@@ -113,7 +114,7 @@ fn whole(load: &Load, options: &OrtOptions, buckets: &[usize], padded: &[usize])
         return Ok(options.clone());
     };
     let mut engine = load(options).map_err(told)?;
-    model::warm_up(&mut *engine, buckets, padded)?;
+    warm_up::run_zeros(&mut *engine, buckets, padded)?;
     // It has written all of it by the time that it is gone.
     drop(engine);
     store::finish(own, folder).map_err(|error| EngineError::Failed(error.to_string()))?;
@@ -202,7 +203,7 @@ impl Building {
         let options = whole(&self.load, &self.options, &self.buckets, &self.padded)?;
         for slot in &self.slots {
             let mut engine = (self.load)(&options).map_err(told)?;
-            model::warm_up(&mut *engine, &self.buckets, &self.padded)?;
+            warm_up::run_zeros(&mut *engine, &self.buckets, &self.padded)?;
             slot.put(engine);
         }
         Ok(())

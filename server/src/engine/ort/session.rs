@@ -17,14 +17,13 @@ use ort::{
 /// One of them can't be had here.
 pub fn builder(environment: &Environment, options: &OrtOptions) -> Result<SessionBuilder, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let cpu_only = options.providers.iter().all(|provider| *provider == ExecutionProvider::CPU);
     let builder = Session::builder(environment).map_err(|e| text(&e))?;
     // No spinning: replicas share cores. No memory pattern and no arena on the CPU: an arena grows to the largest batch
     // that ever came and never shrinks.
     let builder = builder.with_intra_threads(options.threads).map_err(|e| text(&e))?;
     let builder = builder.with_inter_threads(1).map_err(|e| text(&e))?;
     let builder = builder.with_intra_op_spinning(false).map_err(|e| text(&e))?;
-    let builder = builder.with_memory_pattern(!cpu_only).map_err(|e| text(&e))?;
+    let builder = builder.with_memory_pattern(!options.cpu_only()).map_err(|e| text(&e))?;
     let providers: Vec<_> = options.providers.iter().map(|provider| dispatch(*provider, options)).collect();
     builder.with_execution_providers(providers).map_err(|error| {
         format!(

@@ -1,12 +1,15 @@
 //! Engine threads: each owns one session, takes batches from the queue, and sends the answers where they belong. A lone
 //! request of a quick model needs none of it: it runs where it is.
 
+mod runs;
+mod watch;
+
 use crate::{
     answers::{self, Answer, Answers, Client},
-    batch,
     engine::{Engine, EngineError},
     error::{Error, Kind},
     metrics::Runs,
+    pace::Pace,
     protocol::tensor::Tensor,
     queue::{Bounds, Entry, Moment, Next, Queue, Time, Work},
     seat::{Seat, Waiting},
@@ -14,10 +17,9 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
@@ -30,8 +32,6 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 const INLINE: Duration = Duration::from_micros(200);
 /// How long an engine that broke rests before another attempt to put it right.
 const MEND_AGAIN: Duration = Duration::from_secs(1);
-/// A run hangs only if it takes so many times as long as the longest that ended.
-const SLOWER: u32 = 20;
 
 /// A request for the engine.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ pub struct Workers {
 
 struct State {
     queue: Queue<Job>,
+    pace: Pace,
     stopped: bool,
 }
 
@@ -106,8 +107,9 @@ impl Workers {
         counted: Runs,
     ) -> Result<(Arc<Self>, Vec<JoinHandle<()>>), Unstarted> {
         let batches = engines.first().is_some_and(|engine| engine.signature().batches());
+        let pace = Pace::new(options.bounds.rows, &options.warm_up.buckets);
         let workers = Arc::new(Self {
-            queue: Mutex::new(State { queue: Queue::new(options.bounds), stopped: false }),
+            queue: Mutex::new(State { queue: Queue::new(options.bounds), pace, stopped: false }),
             waiting: AtomicUsize::new(0),
             wake: Condvar::new(),
             seats: ArcSwap::from_pointee(engines.into_iter().map(|engine| Arc::new(Seat::new(engine))).collect()),
@@ -130,7 +132,7 @@ impl Workers {
         }
         if seats.iter().any(|seat| seat.spare().is_some()) {
             let watched = Arc::downgrade(&workers);
-            std::thread::Builder::new().name("watch".to_owned()).spawn(move || watch(&watched, options.hang))?;
+            std::thread::Builder::new().name("watch".to_owned()).spawn(move || watch::watch(&watched, options.hang))?;
         }
         Ok((workers, threads?))
     }
@@ -261,44 +263,14 @@ impl Workers {
         }
     }
 
-    /// Fails batches that hang, and puts another engine in the place of the one that hangs on them.
-    fn relieve(self: &Arc<Self>, hang: Duration) {
-        let longest = Duration::from_nanos(self.longest.load(Ordering::Relaxed));
-        let seats = self.seats.load_full();
-        for (at, seat) in seats.iter().enumerate() {
-            if let Some(waiting) = seat.overdue(hang.max(longest.saturating_mul(SLOWER))) {
-                tracing::error!("an engine hangs: its batch is failed, and the engine replaced");
-                match waiting {
-                    Waiting::Clients(clients) => answers::fail(&clients, &answers::failed()),
-                    Waiting::Caller => self.stuck.store(true, Ordering::Relaxed),
-                    Waiting::Nobody => {}
-                }
-            }
-            if !seat.is_left() {
-                continue;
-            }
-            let Some(engine) = seat.spare().and_then(|spare| spare.engine().ok()) else { continue };
-            let fresh = Arc::new(Seat::new(engine));
-            match self.staff(&fresh, None) {
-                // It ends by itself when the server does, as the others do.
-                Ok(thread) => drop(thread),
-                Err(error) => {
-                    tracing::error!(%error, "there is no thread for a new engine");
-                    continue;
-                }
-            }
-            let mut others = Vec::clone(&self.seats.load());
-            others[at] = fresh;
-            self.seats.store(Arc::new(others));
-        }
-    }
-
     /// Waits for a batch; `None`: the server ends.
     fn next_batch(&self) -> Option<Vec<Entry<Job>>> {
         let mut state = self.state();
         loop {
             let mut late = Vec::new();
-            let next = state.queue.next(Moment { now: self.now(), run: self.expected() }, &mut late);
+            let State { queue, pace, .. } = &mut *state;
+            let moment = Moment { now: self.now(), run: self.expected(), rows: pace.most(queue.rows()) };
+            let next = queue.next(moment, &mut late);
             self.waiting.store(state.queue.len(), Ordering::Relaxed);
             for entry in late {
                 // An estimate that was wrong once must not keep refusing: it sinks until a run corrects it.
@@ -317,141 +289,6 @@ impl Workers {
                     self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        }
-    }
-
-    fn run(&self, seat: &Seat<Client>, engine: &mut dyn Engine, entries: Vec<Entry<Job>>) {
-        let begun = self.now();
-        let mut requests = Vec::with_capacity(entries.len());
-        let mut clients = Vec::with_capacity(entries.len());
-        let mut rows = 0;
-        for entry in entries {
-            let queued = begun.saturating_sub(entry.since);
-            clients.push(Client { from: rows, rows: entry.rows, queued, answers: entry.work.answers });
-            requests.push(entry.work.inputs);
-            rows += entry.rows;
-        }
-        self.counted.queued(clients.iter().map(|client| client.queued));
-        self.run_batch(seat, engine, requests, clients.into());
-    }
-
-    /// Runs the rows of these clients, in their order.
-    fn run_batch(
-        &self,
-        seat: &Seat<Client>,
-        engine: &mut dyn Engine,
-        mut requests: Vec<Vec<Tensor>>,
-        clients: Arc<[Client]>,
-    ) {
-        let rows = clients.iter().map(|client| client.rows).sum();
-        let padded = if self.batches { batch::bucket(rows, &self.warm_up.buckets) } else { rows };
-        let inputs = if self.batches { batch::concat(requests, padded) } else { requests.pop() };
-        let Some(inputs) = inputs else { return answers::fail(&clients, &answers::failed()) };
-        let timer = seat.begin(Waiting::Clients(Arc::clone(&clients)));
-        let whole = clients.len() == 1 && padded == rows;
-        let ran = self.attempt(seat, rows, timer, || {
-            engine.run(&inputs, &mut |outputs| {
-                // Whoever waited for an engine that hung has an answer already.
-                if !seat.is_left() {
-                    answers::deliver(&clients, outputs, whole, timer.elapsed());
-                }
-            })
-        });
-        match ran {
-            None | Some(Ok(())) => {}
-            // One caller's tensors are no other's fault: each is run alone.
-            Some(Err(EngineError::Unfit(_))) if clients.len() > 1 => {
-                for client in &*clients {
-                    let own = Client { from: 0, answers: client.answers.clone(), ..*client };
-                    match batch::split(&inputs, client.from, client.rows) {
-                        Some(request) if !seat.is_left() => {
-                            self.run_batch(seat, engine, vec![request], Arc::new([own]));
-                        }
-                        _ => answers::fail(&[own], &answers::failed()),
-                    }
-                }
-            }
-            Some(Err(error)) => answers::fail(&clients, &answers::why(&error)),
-        }
-    }
-
-    /// Runs a lone request on the thread that brought it: nothing is sent, nobody is woken.
-    fn run_here(
-        &self,
-        seat: &Seat<Client>,
-        engine: &mut dyn Engine,
-        inputs: Vec<Tensor>,
-        rows: usize,
-    ) -> VecDeque<Result<Answer, Error>> {
-        let mut here = VecDeque::with_capacity(1);
-        let padded = if self.batches { batch::bucket(rows, &self.warm_up.buckets) } else { rows };
-        let inputs = if padded == rows { Some(inputs) } else { batch::concat(vec![inputs], padded) };
-        let Some(inputs) = inputs else { return VecDeque::from([Err(answers::failed())]) };
-        let timer = seat.begin(Waiting::Caller);
-        let ran = self.attempt(seat, rows, timer, || {
-            engine.run(&inputs, &mut |outputs| {
-                // An engine that was given up has been replaced: what it says now is no answer any more.
-                if !seat.is_left() {
-                    let outputs = if padded == rows { Some(outputs) } else { batch::split(&outputs, 0, rows) };
-                    here.push_back(answers::answer(outputs, Duration::ZERO, timer.elapsed()));
-                }
-            })
-        });
-        self.counted.queued([Duration::ZERO]);
-        match ran {
-            Some(Ok(())) => {}
-            Some(Err(error)) => here.push_back(Err(answers::why(&error))),
-            None => here.push_back(Err(answers::failed())),
-        }
-        here
-    }
-
-    /// How a run that began at `timer` ended; `None`: it took too long, and was given up meanwhile.
-    fn attempt(
-        &self,
-        seat: &Seat<Client>,
-        rows: usize,
-        timer: Instant,
-        run: impl FnOnce() -> Result<(), EngineError>,
-    ) -> Option<Result<(), EngineError>> {
-        let result = catch_unwind(AssertUnwindSafe(run));
-        let took = timer.elapsed();
-        if !seat.end() {
-            return None;
-        }
-        let result = result.unwrap_or_else(|_| Err(EngineError::Failed("it panicked".to_owned())));
-        match &result {
-            Ok(()) => self.record(rows, took),
-            Err(EngineError::Unfit(error)) => tracing::debug!(%error, "the model refuses a batch"),
-            Err(EngineError::Failed(error)) => tracing::error!(%error, "the engine failed"),
-        }
-        Some(result)
-    }
-
-    fn record(&self, rows: usize, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let old = self.expected.load(Ordering::Relaxed);
-        // Down at once, up slowly: a run that was slow once must not refuse requests that would be in time. The first
-        // run tells little, for it warms up.
-        let new = if old == 0 { nanos / 4 } else { nanos.min(old.saturating_add(old / 4 + 1)) };
-        // What all cores read is written when it tells something new.
-        if new.abs_diff(old) > old / 8 {
-            self.expected.store(new, Ordering::Relaxed);
-        }
-        if nanos > self.longest.load(Ordering::Relaxed) {
-            self.longest.fetch_max(nanos, Ordering::Relaxed);
-        }
-        self.counted.ran(rows, took);
-    }
-}
-
-/// Looks after engines that hang, until the server ends.
-fn watch(workers: &Weak<Workers>, hang: Duration) {
-    loop {
-        std::thread::sleep((hang / 4).min(Duration::from_secs(1)));
-        match workers.upgrade() {
-            Some(workers) if !workers.state().stopped => workers.relieve(hang),
-            _ => return,
         }
     }
 }

@@ -1,0 +1,67 @@
+//! How long the server's engine takes for a batch of each size, by the server's own report: what the simulator's kinds of
+//! service are made of. One client sends one batch after the other.
+
+use crate::{
+    case::{Body, Case},
+    load::Connection,
+    server::Running,
+    wire::Wire,
+};
+use anyhow::{Context, Result};
+use millrace_crds::report::ServerReport;
+use serde::Serialize;
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+/// Rows of a batch.
+const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
+
+/// Batches of one size.
+#[derive(Clone, Debug, Serialize)]
+pub struct Point {
+    /// Rows of each.
+    pub rows: usize,
+    /// Engine time of one in milliseconds, the mean.
+    pub ms: f64,
+    /// How many there were.
+    pub runs: u64,
+}
+
+/// Sends batches of each size for so long.
+pub fn run(running: &Running, case: &Case, time: Duration) -> Result<Vec<Point>> {
+    let address = running.address(Wire::Binary);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut points = Vec::new();
+    for rows in SIZES {
+        let inputs = case.bodies[0].inputs.iter().map(|tensor| tensor.repeat(rows)).collect();
+        let request = Wire::Binary.request(case.model.name(), &Body { inputs, ..Body::default() });
+        let before = ran(address, rows)?;
+        runtime.block_on(async {
+            let mut connection = Connection::open(Wire::Binary, address).await?;
+            let begun = Instant::now();
+            while begun.elapsed() < time {
+                connection.call(&request, |_, _| Ok(())).await?;
+            }
+            anyhow::Ok(())
+        })?;
+        let after = ran(address, rows)?;
+        let runs = after.0 - before.0;
+        points.push(Point { rows, ms: (after.1 - before.1) * 1e3 / runs as f64, runs });
+    }
+    Ok(points)
+}
+
+/// Runs of this size so far, and their seconds.
+fn ran(address: SocketAddr, rows: usize) -> Result<(u64, f64)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /report HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("a report")?;
+    let report: ServerReport = serde_json::from_str(body)?;
+    let of_size = report.batches.iter().find(|batch| batch.size == rows as u64);
+    Ok(of_size.map_or((0, 0.0), |batch| (batch.count, batch.seconds)))
+}
