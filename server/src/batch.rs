@@ -14,8 +14,14 @@ pub fn concat(mut requests: Vec<Vec<Tensor>>, rows: usize) -> Option<Vec<Tensor>
     if requests.len() == 1 && requests[0].iter().all(|tensor| tensor.shape.first() == Some(&rows)) {
         return requests.pop();
     }
+    let all: usize = requests.iter().filter_map(|request| request.first()?.shape.first()).sum();
     let mut rest = requests.into_iter();
     let mut batch = rest.next()?;
+    for tensor in &mut batch {
+        // Room for all at once: to grow step by step would copy the first ones again and again.
+        let row = width(tensor)?;
+        tensor.data.reserve(row.saturating_mul(rows.max(all)).saturating_sub(tensor.data.len()));
+    }
     for request in rest {
         if request.len() != batch.len() {
             return None;

@@ -77,15 +77,15 @@ impl Wire {
             .get(header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if grpc {
-            let max = replica.facts.limits.lowered(request.headers()).bytes;
+            let limits = replica.facts.limits.lowered(request.headers());
             if unary::fits(&request) {
-                return Ok(unary::answer(&self.calls, request, max).await);
+                return Ok(unary::answer(&self.calls, request, limits).await);
             }
             as_it_came(request.headers_mut());
-            let service = self.streams.clone().max_decoding_message_size(grpc::message_limit(max));
+            let service = self.streams.clone().max_decoding_message_size(grpc::message_limit(limits.bytes));
             // In an allocation of its own: the others don't carry the room that it takes from place to place.
             let answered = Box::pin(service.oneshot(request)).await;
-            return answered.map(|response| too_large_is_exhausted(response, max));
+            return answered.map(|response| too_large_is_exhausted(response, limits.bytes));
         }
         Ok(handlers::handle(replica, request).await)
     }

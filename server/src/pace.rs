@@ -12,7 +12,7 @@ const ENOUGH: usize = 3;
 const REVISIT: usize = 32;
 /// A size is preferred to a larger one unless that is faster by more than this.
 const EVEN: f64 = 1.02;
-/// A size is tried unless the one below it is dearer than the best by more than this.
+/// A size is tried unless the one above it is dearer than the best by more than this.
 const PROMISING: f64 = 1.05;
 
 /// Sizes and what they cost.
@@ -79,15 +79,17 @@ impl Pace {
     }
 }
 
-/// The place of the size that serves best; of one that should be tried, if there is any.
+/// The place of the size that serves best; of one that should be tried, if there is any. Larger ones come first: all that
+/// wait go together until something speaks against it.
 fn best(sizes: &[Size]) -> usize {
-    let (mut best, mut least, mut below) = (0, f64::INFINITY, 0.0);
-    for (at, size) in sizes.iter().enumerate() {
-        let Some(cost) = size.cost() else { return if below <= least * PROMISING { at } else { best } };
-        if cost * EVEN < least {
-            (best, least) = (at, cost);
+    let (mut best, mut least, mut above) = (sizes.len().saturating_sub(1), f64::INFINITY, 0.0);
+    for (at, size) in sizes.iter().enumerate().rev() {
+        let Some(cost) = size.cost() else { return if above <= least * PROMISING { at } else { best } };
+        if cost <= least * EVEN {
+            best = at;
         }
-        below = cost;
+        least = least.min(cost);
+        above = cost;
     }
     best
 }

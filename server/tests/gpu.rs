@@ -9,11 +9,11 @@ use millrace_server::{
     },
     gpu::Gpu,
     metrics::Metrics,
-    model,
     protocol::{
         data::Data,
         tensor::{Signature, Tensor},
     },
+    warm_up,
 };
 use std::path::PathBuf;
 
@@ -107,7 +107,7 @@ fn shapes_beyond_the_graphs_run_too_and_threads_record_for_themselves() {
     let Some((_, library, model)) = real() else { return };
     let mut cpu = engine(&library, &model, CPU, 0);
     let mut cuda = engine(&library, &model, CUDA, 1);
-    model::warm_up(&mut cuda, &BUCKETS[..1], &[]).unwrap();
+    warm_up::run_zeros(&mut cuda, &BUCKETS[..1], &[]).unwrap();
     let signature = cpu.signature().clone();
     let expected: Vec<_> = [1, 3].map(|rows| run(&mut cpu, &inputs(&signature, rows, 1))).into();
     // Warm-up records on one thread, and batches run on another.

@@ -9,7 +9,7 @@ use millrace_server::{
         ort::{Environment, OrtEngine, OrtOptions},
     },
     gpu::Gpu,
-    model,
+    warm_up,
 };
 use serde::Serialize;
 use std::{
@@ -73,7 +73,7 @@ impl Loop {
 
     /// Runs batches of zeros, one after the other.
     pub fn measure(&mut self, rows: usize, length: usize, effort: Effort, gpu: &Gpu) -> Result<Figure> {
-        let inputs = model::zeros(self.engine.signature(), rows, length);
+        let inputs = warm_up::zeros(self.engine.signature(), rows, length);
         for _ in 0..5 {
             self.engine.run(&inputs, &mut |_| {})?;
         }

@@ -208,7 +208,7 @@ impl Bench<'_> {
     fn curve(&mut self) -> Result<Measured> {
         let ours = self.running.iter().find(|running| running.server == Server::Millrace).context("the server")?;
         let mut measured = Measured::of(BTreeMap::new());
-        measured.more("engine_runs", json!(curve::run(ours, &self.case, self.effort.measured)?));
+        measured.more("engine_runs", json!(curve::run(ours, &self.case, self.effort.measured, self.effort.runs)?));
         Ok(measured)
     }
 

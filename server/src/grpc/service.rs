@@ -14,6 +14,7 @@ use crate::{
 };
 use futures::{Stream, StreamExt as _};
 use http::HeaderMap;
+use millrace_hop::limits::Limits;
 use prost::Message as _;
 use std::{
     pin::Pin,
@@ -40,6 +41,13 @@ pub(super) struct Told {
     json_depth: u32,
 }
 
+impl Told {
+    /// `limits`: of the service, as the headers lower them.
+    pub(super) fn of(headers: &HeaderMap, limits: Limits) -> Self {
+        Self { timeout: millrace_hop::deadline::asked(headers), json_depth: limits.json_depth }
+    }
+}
+
 /// One inference that was let in.
 struct Begun {
     name: String,
@@ -49,9 +57,8 @@ struct Begun {
 }
 
 impl Grpc {
-    pub(super) fn told(&self, headers: &HeaderMap) -> Told {
-        let json_depth = self.0.facts.limits.lowered(headers).json_depth;
-        Told { timeout: millrace_hop::deadline::asked(headers), json_depth }
+    fn told(&self, headers: &HeaderMap) -> Told {
+        Told::of(headers, self.0.facts.limits.lowered(headers))
     }
 
     /// Lets in a message that the library has read.

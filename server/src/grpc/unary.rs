@@ -1,7 +1,12 @@
 //! ModelInfer as nearly all callers send it: one message, not compressed, answered by one. It goes past the library's layers
 //! for streams and compression, which cost more than a quick model; every other call takes them.
 
-use super::{message_limit, proto::ModelInferRequest, service::Grpc, too_large};
+use super::{
+    message_limit,
+    proto::ModelInferRequest,
+    service::{Grpc, Told},
+    too_large,
+};
 use crate::{
     admit::Permit,
     error::{Error, Kind},
@@ -10,6 +15,7 @@ use crate::{
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
+use millrace_hop::limits::Limits;
 use prost::Message as _;
 use std::{
     convert::Infallible,
@@ -29,14 +35,14 @@ pub fn fits<B>(request: &Request<B>) -> bool {
     request.uri().path() == PATH && encoding.is_none_or(|encoding| encoding == "identity")
 }
 
-/// Answers a call whose tensors have so many bytes at most.
-pub async fn answer<B>(grpc: &Grpc, request: Request<B>, max: u64) -> Response<Body>
+/// Answers a call within these limits.
+pub async fn answer<B>(grpc: &Grpc, request: Request<B>, limits: Limits) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (parts, mut body) = request.into_parts();
-    let told = grpc.told(&parts.headers);
-    let answered = grpc.infer(receive(grpc, &mut body, max), told).await;
+    let told = Told::of(&parts.headers, limits);
+    let answered = grpc.infer(receive(grpc, &mut body, limits.bytes), told).await;
     // A reset of the stream would reach the client in place of a refusal.
     body::discard(body).await;
     match answered {

@@ -24,7 +24,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use millrace_hop::{NOT_ADMITTED, YES, deadline};
+use millrace_hop::{NOT_ADMITTED, YES, deadline, limits::Limits};
 use serde::Serialize;
 use std::{sync::Arc, time::Instant};
 use tonic::body::Body;
@@ -149,21 +149,27 @@ fn ready(replica: &Replica, yes: &impl Serialize) -> Result<Whole, Error> {
     }
 }
 
-/// Admits a request and reads its body, decoded. The permit counts it as in flight for as long as it is held.
-pub async fn receive<B>(replica: &Replica, headers: &HeaderMap, body: B) -> Result<(Bytes, Permit), Error>
+/// A request that was let in, with its body.
+pub struct Received {
+    /// The body, decoded.
+    pub body: Bytes,
+    /// Counts it as in flight for as long as it is held.
+    pub permit: Permit,
+    /// How deep its JSON may nest: as the service allows, and the gateway now.
+    pub json_depth: u32,
+}
+
+/// Admits a request and reads its body, decoded.
+pub async fn receive<B>(replica: &Replica, headers: &HeaderMap, body: B) -> Result<Received, Error>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let mut permit = replica.door.admit()?;
-    let max = usize::try_from(replica.facts.limits.lowered(headers).bytes).unwrap_or(usize::MAX);
+    let Limits { bytes, json_depth } = replica.facts.limits.lowered(headers);
+    let max = usize::try_from(bytes).unwrap_or(usize::MAX);
     let body = body::read(body, max, &mut permit).await?;
     let body = encoding::decode(headers, body, max, &mut permit).await?;
-    Ok((body, permit))
-}
-
-/// How deep JSON may nest: as the service allows, and the gateway now.
-pub fn json_depth(replica: &Replica, headers: &HeaderMap) -> u32 {
-    replica.facts.limits.lowered(headers).json_depth
+    Ok(Received { body, permit, json_depth })
 }
 
 async fn infer<B>(
@@ -177,13 +183,13 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     replica.check_name(named.name, named.version)?;
-    let (body, _permit) = receive(replica, headers, body).await?;
+    let Received { body, permit: _permit, json_depth } = receive(replica, headers, body).await?;
     let request = parse(replica, headers, body)?;
     let asked = request.timeout.into_iter().chain(deadline::asked(headers)).min();
     let deadline = replica.deadline(arrival, asked);
     let input = arrival.elapsed();
     let (id, wanted, binary) = (request.id.clone(), request.outputs.clone(), request.binary_outputs);
-    let (outputs, times) = replica.infer_once(request, deadline, json_depth(replica, headers)).await?;
+    let (outputs, times) = replica.infer_once(request, deadline, json_depth).await?;
     let head = Head { model: named.name, version: &replica.facts.version, id: id.as_deref() };
     let encoded = response::encode(head, &outputs, &wanted, binary)?;
     let mut response = typed(JSON, encoded.body);
@@ -206,12 +212,12 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     replica.check_name(named.name, named.version)?;
-    let (body, permit) = receive(replica, headers, body).await?;
+    let Received { body, permit, json_depth } = receive(replica, headers, body).await?;
     let request = parse(replica, headers, body)?;
     let asked = request.timeout.into_iter().chain(deadline::asked(headers)).min();
     let deadline = replica.deadline(arrival, asked);
     let input = arrival.elapsed();
-    let call = Call { priority: request.priority, deadline, json_depth: json_depth(replica, headers) };
+    let call = Call { priority: request.priority, deadline, json_depth };
     let (answers, rows) = replica.infer(request.inputs, &request.outputs, call)?;
     let times = Times { rows, input, ..Times::default() };
     let (name, id, wanted) = (named.name.to_owned(), request.id, request.outputs);
@@ -246,13 +252,12 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     replica.check_name(named.name, named.version)?;
-    let (body, _permit) = receive(replica, headers, body).await?;
+    let Received { body, permit: _permit, json_depth } = receive(replica, headers, body).await?;
     let inputs = v1::parse(&body, &replica.facts.signature)?;
     let input = arrival.elapsed();
     let request = InferRequest { inputs, ..InferRequest::default() };
-    let (outputs, times) = replica
-        .infer_once(request, replica.deadline(arrival, deadline::asked(headers)), json_depth(replica, headers))
-        .await?;
+    let deadline = replica.deadline(arrival, deadline::asked(headers));
+    let (outputs, times) = replica.infer_once(request, deadline, json_depth).await?;
     let body = v1::encode(&outputs)?;
     Ok((typed(JSON, body), Times { input, ..times }))
 }
@@ -266,10 +271,10 @@ async fn process<B>(
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let (body, permit) = receive(replica, headers, body).await?;
+    let Received { body, permit, json_depth } = receive(replica, headers, body).await?;
     let json = is_json(headers);
     if replica.reads_json(json) {
-        json_depth::check(&body, json_depth(replica, headers))?;
+        json_depth::check(&body, json_depth)?;
     }
     let until = replica.deadline(arrival, deadline::asked(headers));
     let raw = Raw { body, json, deadline: Some(until) };

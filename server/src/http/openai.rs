@@ -2,7 +2,7 @@
 
 use super::{
     answers::ListedModel,
-    handlers::{self, JSON, Whole},
+    handlers::{self, JSON, Received, Whole},
 };
 use crate::{
     error::{Error, Kind},
@@ -39,8 +39,8 @@ pub async fn embeddings<B>(
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let (body, permit) = handlers::receive(replica, headers, body).await?;
-    json_depth::check(&body, handlers::json_depth(replica, headers))?;
+    let Received { body, permit, json_depth } = handlers::receive(replica, headers, body).await?;
+    json_depth::check(&body, json_depth)?;
     let request = embeddings::parse(&body)?;
     replica.check_name(&request.model, None)?;
     let deadline = replica.deadline(arrival, millrace_hop::deadline::asked(headers));

@@ -89,6 +89,11 @@ macro_rules! datatypes {
                 true
             }
 
+            /// Makes room for so many more elements.
+            pub fn reserve(&mut self, more: usize) {
+                match self { $(Self::$variant(own) => own.reserve_exact(more),)* }
+            }
+
             /// Elements `from..to` as data of their own.
             #[must_use]
             pub fn slice(&self, from: usize, to: usize) -> Data {

@@ -57,7 +57,11 @@ fn write(arguments: &Arguments, all: &[Case], title: &str, lines: &[Line]) -> Re
     }
     text.push_str("\n| case | promised | figure | bound | |\n| --- | --- | --- | --- | --- |\n");
     for (line, row) in lines.iter().flat_map(|line| line.rows.iter().map(move |row| (line, row))) {
-        let kept = if row.kept { "kept" } else { "missed" };
+        let kept = match (row.kept, row.note.as_str()) {
+            (true, _) => "kept".to_owned(),
+            (false, "") => "missed".to_owned(),
+            (false, note) => format!("missed; {note}"),
+        };
         let _ = writeln!(text, "| {} | {} | {:.4} | {} | {kept} |", line.name, row.what, row.is, row.bound);
     }
     std::fs::create_dir_all(&arguments.output)?;
