@@ -123,10 +123,11 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let mut text =
-            "# cargo xtask bench serve\n\nMade by the command; raw figures, the machine and what wasn't quiet in \
-                        [serve.json](serve.json). Medians; CPU is the server's for each request.\n"
-                .to_owned();
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let mut text = format!(
+            "# cargo xtask bench serve\n\nMade by the command; raw figures, the machine and what wasn't quiet in [{file}]({file}). \
+             Medians; CPU is the server's for each request.\n"
+        );
         for (id, row) in self.all.get("rows").and_then(Value::as_object).into_iter().flatten() {
             let servers: Vec<_> = row["servers"].as_object().into_iter().flatten().collect();
             let _ = write!(text, "\n## {id}\n");

@@ -228,9 +228,10 @@ impl Bench<'_> {
         command.arg("resident").arg("--ort-library").arg(&self.setup.library).arg("--model").arg(&self.case.path);
         let output = command.output().context("the bare engine")?;
         let bare: f64 = String::from_utf8(output.stdout)?.trim().parse().context("the bare engine's memory")?;
-        let own = measured.median(Server::Millrace.name()).map(|figures| figures.resident_mib);
+        let own = measured.median(Server::Millrace.name()).context("the server's memory")?;
         measured.more("bare_engine_mib", json!(bare));
-        measured.more("beyond_mib", json!(own.map(|own| own - bare)));
+        measured.more("beyond_mib", json!(own.resident_mib - bare));
+        measured.more("grown_mib", json!(own.grown_mib));
         Ok(measured)
     }
 
