@@ -32,7 +32,9 @@ struct Size {
 impl Size {
     /// `None`: too few runs to say.
     fn cost(&self) -> Option<f64> {
-        let mut costs = self.recent.clone();
+        let mut costs = [0.0; RECENT];
+        let costs = &mut costs[..self.recent.len()];
+        costs.copy_from_slice(&self.recent);
         costs.sort_unstable_by(f64::total_cmp);
         (costs.len() >= ENOUGH).then(|| costs[costs.len() / 2])
     }

@@ -119,9 +119,7 @@ impl<W: Work> Queue<W> {
         if full(self) {
             return Err(entry);
         }
-        self.entries += 1;
-        self.rows += entry.rows;
-        self.bytes += entry.bytes;
+        self.count(&entry);
         self.lanes[entry.lane.min(LANES - 1)].push_back(entry);
         Ok(())
     }
@@ -142,9 +140,7 @@ impl<W: Work> Queue<W> {
         if rows < most && at.now < ready {
             // It may still grow: put it back in its order.
             for entry in batch.into_iter().rev() {
-                self.entries += 1;
-                self.rows += entry.rows;
-                self.bytes += entry.bytes;
+                self.count(&entry);
                 self.lanes[entry.lane.min(LANES - 1)].push_front(entry);
             }
             return Next::Wait(Some(ready));
@@ -156,6 +152,12 @@ impl<W: Work> Queue<W> {
     pub fn drain(&mut self) -> Vec<Entry<W>> {
         (self.entries, self.rows, self.bytes) = (0, 0, 0);
         self.lanes.iter_mut().flat_map(std::mem::take).collect()
+    }
+
+    fn count(&mut self, entry: &Entry<W>) {
+        self.entries += 1;
+        self.rows += entry.rows;
+        self.bytes += entry.bytes;
     }
 
     fn pop_first(&mut self, moment: Moment, late: &mut Vec<Entry<W>>) -> Option<Entry<W>> {

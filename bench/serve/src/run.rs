@@ -176,7 +176,7 @@ impl Bench<'_> {
 
     fn closed(&mut self, row: &Row) -> Result<Measured> {
         let service = match self.case.model.is_raw() {
-            true => Some(Service::load(&server::arguments(self.setup, &self.case)?)?),
+            true => Some(Service::load(&server::arguments(self.setup, &self.case)?, &self.case.path)?),
             false => None,
         };
         let mut loops = Loops::default();

@@ -19,6 +19,7 @@ use millrace_server::{
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,6 +36,7 @@ pub enum Part {
 /// A service as its server's arguments have it.
 pub struct Service {
     options: ServeOptions,
+    model: PathBuf,
     replica: Arc<Replica>,
     threads: load::Threads,
 }
@@ -49,13 +51,13 @@ impl Drop for Service {
 }
 
 impl Service {
-    /// Loads it in this process.
-    pub fn load(arguments: &[OsString]) -> Result<Self> {
+    /// Loads it in this process; `model` is the model's own file.
+    pub fn load(arguments: &[OsString], model: &Path) -> Result<Self> {
         let arguments = std::iter::once(OsString::from("millrace-server")).chain(arguments.iter().cloned());
         let Command::Serve(options) = Args::try_parse_from(arguments)?.command else { bail!("a service is served") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (replica, threads) = runtime.block_on(load::load(&options))?;
-        Ok(Self { options, replica, threads })
+        Ok(Self { options, model: model.to_owned(), replica, threads })
     }
 
     /// Rows a second, over loops side by side.
@@ -66,22 +68,29 @@ impl Service {
             let tensors = prepare(pipeline, body)?;
             by_shape.entry(tensors[0].shape.clone()).or_default().push((body, tensors));
         }
-        let batches: Vec<&[(&Body, Vec<Tensor>)]> =
-            by_shape.values().flat_map(|alike| alike.chunks_exact(size)).collect();
+        let together = |inputs| batch::concat(inputs, size).context("inputs of one shape");
+        // What is prepared before is put together before: a limit that copies would flatter.
+        let batches: Vec<(Vec<&Body>, Vec<Tensor>)> = by_shape
+            .values()
+            .flat_map(|alike| alike.chunks_exact(size))
+            .map(|alike| {
+                let (bodies, inputs) = alike.iter().cloned().unzip::<_, _, _, Vec<_>>();
+                Ok((bodies, together(inputs)?))
+            })
+            .collect::<Result<_>>()?;
         let one = || -> Result<usize> {
             let library = load_library(&ort_library(&self.options.model))?;
-            let model = self.options.model.model_file.as_deref().context("a file")?;
-            let model = if model.is_dir() { model.join("model.onnx") } else { model.to_owned() };
             let cpu = OrtOptions::new(vec![millrace_crds::ExecutionProvider::CPU], 1);
-            let mut engine = OrtEngine::load(library, &model, &cpu)?;
+            let mut engine = OrtEngine::load(library, &self.model, &cpu)?;
             let (begun, mut rows) = (Instant::now(), 0);
-            for batch in batches.iter().cycle() {
-                let inputs = match part {
-                    Part::Whole => batch.iter().map(|(body, _)| prepare(pipeline, body)).collect::<Result<Vec<_>>>()?,
-                    Part::Engine => batch.iter().map(|(_, tensors)| tensors.clone()).collect(),
-                };
-                let inputs = batch::concat(inputs, size).context("inputs of one shape")?;
-                engine.run(&inputs, &mut |_| {})?;
+            for (bodies, prepared) in batches.iter().cycle() {
+                match part {
+                    Part::Engine => engine.run(prepared, &mut |_| {})?,
+                    Part::Whole => {
+                        let inputs = bodies.iter().map(|body| prepare(pipeline, body)).collect::<Result<Vec<_>>>()?;
+                        engine.run(&together(inputs)?, &mut |_| {})?;
+                    }
+                }
                 rows += size;
                 if begun.elapsed() >= time {
                     break;
