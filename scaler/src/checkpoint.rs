@@ -2,7 +2,7 @@
 
 use crate::counter::Counter;
 use crate::known::Known;
-use crate::{Accelerator, Experience, History, Memory, ProfileKey, Reporter, Revision, ServiceId, State};
+use crate::{Accelerator, Experience, History, Memory, ProfileKey, Reach, Reporter, Revision, ServiceId, State};
 use serde::{Deserialize, Serialize};
 
 /// Services that a successor was told of are kept so long without a plan: the controller plans them one by one.
@@ -30,6 +30,8 @@ pub struct Remembered {
     pub memory: Memory,
     /// What replays have taught.
     pub experience: Experience,
+    /// What replicas have turned out to sustain.
+    pub reach: Reach,
     /// Recent forecasts that still hold, the highest first, with their times.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub crest: Vec<(f64, f64)>,
@@ -94,6 +96,7 @@ impl State {
             service: service.clone(),
             memory: known.memory.clone(),
             experience: known.experience.clone(),
+            reach: known.reach,
             crest: known.crest.clone(),
             counters: seen.collect(),
             last_arrival: known.traffic.last_arrival.filter(|at| at.is_finite()),
@@ -113,7 +116,7 @@ impl State {
     /// Takes over what a predecessor knew. Moments from its future, by our clock, are now.
     pub fn restore(&mut self, now: f64, checkpoint: Checkpoint) {
         for remembered in checkpoint.services {
-            let Remembered { service, memory, experience, crest, history, counters, last_arrival, late, times } =
+            let Remembered { service, memory, experience, reach, crest, history, counters, last_arrival, late, times } =
                 remembered;
             // What slept at the last write has been called since then, or not at all.
             let from = if history.is_some() { f64::MIN } else { now - PERIOD };
@@ -131,6 +134,7 @@ impl State {
             known.memory = memory.not_after(now);
             known.crest = crest.into_iter().map(|(at, value)| (at.min(now), value)).collect();
             known.experience = experience;
+            known.reach = reach.sound();
             known.experience.at = known.experience.at.min(now);
             known.graced = Some(now + GRACE);
         }

@@ -38,7 +38,7 @@ impl<'a> Course<'a> {
     pub(crate) fn new(series: &'a Series, from: usize, terms: &Terms) -> Self {
         let sustained = terms.sustained;
         let highest = series.high.iter().fold(0.0f32, |highest, rate| highest.max(*rate));
-        let most = (4.0 * f64::from(highest) / sustained.one).clamp(8.0, TABLE as f64) as usize;
+        let most = (4.0 * f64::from(highest) / sustained.one()).clamp(8.0, TABLE as f64) as usize;
         let capacities = (0..=most).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
         let (lead, least, patience) = (terms.lead, terms.least, terms.patience);
         Self { series, from, lead, least, patience, sustained, capacities }
@@ -52,7 +52,7 @@ impl<'a> Course<'a> {
 
     /// Replicas that sustain so many requests per second.
     fn replicas(&self, rate: f64) -> f64 {
-        let replicas = self.capacities.partition_point(|capacity| *capacity < rate - 1e-6 * self.sustained.one);
+        let replicas = self.capacities.partition_point(|capacity| *capacity < rate - 1e-6 * self.sustained.one());
         if replicas < self.capacities.len() {
             return replicas as f64;
         }

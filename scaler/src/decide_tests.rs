@@ -101,9 +101,9 @@ fn steps_down_one_at_a_time_the_dearest_first() {
     service.memory.raised_at = Some(NOW - 5.0);
     assert_eq!(outcome(&service), (3, 2), "a rise is held");
     service.memory.raised_at = None;
-    service.signals = Some(load(one * 4.0));
+    service.signals = Some(load(sustained_by(&service, 4)));
     assert_eq!(outcome(&service), (3, 2), "four would fit with nothing to spare");
-    service.signals = Some(Signals { arrivals_peak: one * 4.0, ..load(one) });
+    service.signals = Some(Signals { arrivals_peak: sustained_by(&service, 4), ..load(one) });
     assert_eq!(outcome(&service), (3, 2), "a start-up time ago the load was four");
     service.signals = Some(load(0.0));
     assert_eq!(outcome(&service), (1, 0), "nothing to do: at once, but not to zero");
@@ -316,7 +316,7 @@ fn strategies_order_the_pools() {
     service.signals = Some(load(sustained(&service) * 1.5));
     pools(&mut service)[1].tier = 0;
     assert_eq!(outcome(&service), (2, 0));
-    service.profiles.insert(CLOUD.into(), crate::Profile { fixed: 0.002, per_row: 0.002, measured: true });
+    service.profiles.insert(CLOUD.into(), crate::Profile::measured(0.002, 0.002));
     assert_eq!(outcome(&service), (2, 0), "a large one is no bargain for what a small one does");
     service.signals = Some(load(sustained(&service) * 6.0));
     assert_eq!(outcome(&service), (1, 1), "ten times as fast at little more than twice the price is cheaper");

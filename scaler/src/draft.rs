@@ -24,8 +24,7 @@ pub struct Speed {
 }
 
 /// Of a pool that the plan doesn't have.
-const NOTHING: Speed =
-    Speed { rate: 1e-9, sustained: Sustained { one: 1e-9, full: 1e-9 }, lone: f64::MAX, meets: false };
+const NOTHING: Speed = Speed { rate: 1e-9, sustained: Sustained::flat(1e-9), lone: f64::MAX, meets: false };
 
 /// A decision in the making.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl<'a> Draft<'a> {
             let profile = profile.sound_or_prior(pool.relative_speed);
             let sustained = profile.sustained(plan.objective, plan.max_batch);
             let (lone, meets) = (profile.time(1.0), profile.meets(plan.objective));
-            Speed { rate: sustained.one, sustained, lone, meets }
+            Speed { rate: sustained.one(), sustained, lone, meets }
         });
         let mut draft = Self {
             service,
@@ -185,7 +184,7 @@ impl<'a> Draft<'a> {
         let rate = self.together(counts);
         let lone = self.speeds.iter().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
-        let profile = Profile { fixed: lone, per_row: 0.0, measured: false };
+        let profile = Profile { measured: false, ..Profile::measured(lone, 0.0) };
         Ability {
             rate,
             ready,

@@ -19,16 +19,11 @@ const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at.
-const AIM: f64 = 0.6;
+pub(crate) const AIM: f64 = 0.6;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
 /// One rehearsal counts for no more missed objectives than this.
 const WORST: f64 = 40.0;
-/// How fast what a replica is taken to sustain follows the burn, by how many missed objectives at most in one rehearsal,
-/// and how far: a profile is careful, and what is careful at noon is waste all day.
-const STRETCH: f64 = 0.01;
-const WORST_STRETCH: f64 = 12.0;
-const STRETCHES: (f64, f64) = (1.0, 1.15);
 /// How much of what is usual one rehearsal changes.
 const USUAL: f64 = 0.05;
 const TOLERANCES: (f64, f64) = (0.1, 3.0);
@@ -64,8 +59,6 @@ pub struct Experience {
     pub policy: Option<Policy>,
     /// Factor on the share of late requests that a replay may have: follows the measured burn of the objective.
     pub tolerance: f64,
-    /// How many times what its profile says a replica has turned out to sustain.
-    pub stretch: f64,
     /// Answers between two rehearsals, of late.
     usual: f64,
 }
@@ -80,7 +73,7 @@ struct Sum {
 impl Default for Experience {
     fn default() -> Self {
         let (at, lead, rate, ideal, all, usual) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-        Self { at, lead, rate, ideal, all, runs: Vec::new(), policy: None, tolerance: 1.0, stretch: 1.0, usual }
+        Self { at, lead, rate, ideal, all, runs: Vec::new(), policy: None, tolerance: 1.0, usual }
     }
 }
 
@@ -126,10 +119,6 @@ impl Experience {
         let error = (weight * (1.0 - late / (AIM * tail(objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
-            // Of a stricter objective one excess takes more: it is tried more slowly.
-            let patience = if error > 0.0 { (tail(objective) / USUAL_TAIL).min(1.0) } else { 1.0 };
-            let stretch = self.stretch * (STRETCH * patience * error.max(-WORST_STRETCH)).exp();
-            self.stretch = stretch.clamp(STRETCHES.0, STRETCHES.1);
         }
     }
 
@@ -138,7 +127,7 @@ impl Experience {
         if self.ideal <= 0.0 || self.all <= 0.0 {
             return;
         }
-        let scores: Vec<f64> = self.runs.iter().map(|sum| self.score(sum, objective)).collect();
+        let scores: Vec<f64> = (0..self.runs.len()).map(|index| self.score(index, objective)).collect();
         let best = (0..scores.len()).min_by(|a, b| scores[*a].total_cmp(&scores[*b]));
         let Some(best) = best else { return };
         let policy = |index: usize| Policy {
@@ -151,10 +140,16 @@ impl Experience {
         }
     }
 
-    /// Cost in units of the least possible, and a soft penalty for what is late beyond the tolerance.
-    fn score(&self, sum: &Sum, objective: Option<Objective>) -> f64 {
+    /// Cost in units of the least possible, and a soft penalty for what is late beyond the tolerance. Who was late more
+    /// often than replays had it also counts what would have been late with the next smaller multiplier: the next burst
+    /// is higher than all of the past.
+    fn score(&self, index: usize, objective: Option<Objective>) -> f64 {
+        let sum = &self.runs[index];
+        let smaller = if index.is_multiple_of(MULTIPLIERS.len()) { sum } else { &self.runs[index - 1] };
+        let doubt = (0.5 - self.tolerance).max(0.0);
+        let late = f64::from(sum.late) + doubt * f64::from(smaller.late - sum.late);
         let tolerated = tail(objective) * self.tolerance;
-        let excess = (f64::from(sum.late) / self.all - tolerated).max(0.0) / tolerated;
+        let excess = (late / self.all - tolerated).max(0.0) / tolerated;
         let near = (1.0 + excess.min(FAR)).sqrt();
         let far = ((1.0 + excess) / (1.0 + FAR)).ln().max(0.0);
         f64::from(sum.cost) / self.ideal + PENALTY * (2.0 * (near - 1.0) + (1.0 + FAR).sqrt() * far)
@@ -162,7 +157,7 @@ impl Experience {
 }
 
 /// The share of requests that may be late.
-fn tail(objective: Option<Objective>) -> f64 {
+pub(crate) fn tail(objective: Option<Objective>) -> f64 {
     let share = objective.map_or(USUAL_TAIL, |objective| 1.0 - objective.percentile / 100.0);
     if share.is_finite() { share.clamp(LEAST_TAIL, 0.5) } else { USUAL_TAIL }
 }
@@ -188,35 +183,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_replica_sustains_follows_the_burn_within_bounds() {
-        let objective = Some(Objective { percentile: 99.0, target: 0.4 });
-        let mut experience = Experience::default();
-        (0..100).for_each(|_| experience.follow_burn(0.0, 1_000.0, objective));
-        assert_eq!(experience.stretch, STRETCHES.1);
-        experience.follow_burn(0.5, 1_000.0, objective);
-        assert!(experience.stretch < 0.95 * STRETCHES.1, "{}", experience.stretch);
-        (0..10).for_each(|_| experience.follow_burn(0.5, 1_000.0, objective));
-        assert_eq!(experience.stretch, STRETCHES.0);
-        experience.follow_burn(f64::NAN, 1_000.0, objective);
-        assert!(experience.stretch.is_finite());
-    }
-
-    #[test]
-    fn a_strict_objective_is_tried_slowly() {
-        let stretched = |percentile: f64| {
-            let mut experience = Experience::default();
-            experience.follow_burn(0.0, 1_000.0, Some(Objective { percentile, target: 0.4 }));
-            experience.stretch.ln()
-        };
-        assert!((stretched(99.0) / stretched(99.9) - 10.0).abs() < 1e-6);
-        assert_eq!(stretched(90.0), stretched(99.0));
-    }
-
-    #[test]
     fn to_be_late_is_dearer_the_further_beyond_and_the_stricter_the_objective() {
-        let experience = Experience { ideal: 1.0, all: 1_000.0, ..Experience::default() };
         let score = |late: f32, percentile: f64| {
-            experience.score(&Sum { cost: 1.0, late }, Some(Objective { percentile, target: 0.4 }))
+            let runs = vec![Sum { cost: 1.0, late }];
+            let experience = Experience { ideal: 1.0, all: 1_000.0, runs, ..Experience::default() };
+            experience.score(0, Some(Objective { percentile, target: 0.4 }))
         };
         assert!((score(10.0, 99.0) - 1.0).abs() < 1e-3);
         assert!(score(20.0, 99.0) > score(15.0, 99.0) && score(15.0, 99.0) > 1.0);

@@ -1,7 +1,9 @@
 //! All that is known of one service: what gateways say, its traffic, its service times, and what decisions left.
 
 use crate::counter::{Counter, Life};
+use crate::cover::Cover;
 use crate::experience::Experience;
+use crate::reach::Reach;
 use crate::rehearse::Terms;
 use crate::state::Gateway;
 use crate::traffic::{Answered, Traffic};
@@ -25,6 +27,9 @@ pub(crate) struct Known {
     pub(crate) terms: Option<Terms>,
     /// Until when it is kept without a plan: a predecessor told of it.
     pub(crate) graced: Option<f64>,
+    /// What replicas have turned out to sustain, and the answers that tell it.
+    pub(crate) reach: Reach,
+    pub(crate) cover: Cover,
     /// What each gateway said last, at the gateway's place.
     seen: Vec<Seen>,
     pub(crate) learners: LiteMap<ProfileKey, Box<Learner>>,

@@ -103,14 +103,14 @@ impl Learner {
         }
         let per_row = median(slopes).clamp(0.0, points.iter().map(|p| p.time / p.rows).fold(f64::INFINITY, f64::min));
         let fixed = median(points.iter().map(|p| (p.time - per_row * p.rows, p.weight)).collect()).max(0.0);
-        Some(Profile { fixed, per_row, measured: true })
+        Some(Profile::measured(fixed, per_row))
     }
 
     /// One size alone doesn't tell the slope: it keeps the prior's proportion.
     fn through(&self, point: &Point) -> Profile {
         let shape = Profile::prior(1.0);
         let factor = point.time / shape.time(point.rows);
-        Profile { fixed: shape.fixed * factor, per_row: shape.per_row * factor, measured: true }
+        Profile::measured(shape.fixed * factor, shape.per_row * factor)
     }
 }
 

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod counter;
 mod course;
+mod cover;
 mod decide;
 mod draft;
 mod experience;
@@ -29,6 +30,7 @@ mod profile;
 #[cfg(test)]
 mod properties;
 mod raise;
+mod reach;
 mod reason;
 mod record;
 mod rehearse;
@@ -57,6 +59,7 @@ pub use memory::{Memory, Refusal};
 pub use name::{Accelerator, PoolName, Reporter, Revision, ServiceId, Slot, TenantName};
 pub use plan::{Bounds, Objective, PoolPlan, Revisions, ServicePlan, Strategy};
 pub use profile::Profile;
+pub use reach::Reach;
 pub use record::{Difference, Record};
 pub use rehearse::{Rehearsal, Rehearsed};
 pub use signal::{BatchSample, GatewaySample, ServerSample, ServiceSample, Signals};

@@ -1,5 +1,6 @@
 //! What load a service is to be ready for, and when it rehearses.
 
+use crate::cover::is_enough;
 use crate::experience::MULTIPLIERS;
 use crate::known::Known;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
@@ -16,10 +17,18 @@ const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
 const CREST: usize = 12;
 
 impl Known {
-    /// The profiles, as far as the service has turned out to sustain more or less than they say.
-    pub(crate) fn stretch(&self, service: &mut Service) {
-        let stretch = self.experience.stretch;
-        service.profiles.iter_mut().for_each(|(_, profile)| *profile = profile.moved_by(stretch));
+    /// Tells the profiles what replicas have turned out to sustain.
+    pub(crate) fn reach(&self, service: &mut Service) {
+        service.profiles.iter_mut().for_each(|(_, profile)| profile.reach = self.reach.times);
+    }
+
+    /// Judges the profiles by the answers since the last pass.
+    pub(crate) fn judge(&mut self, now: f64, service: &Service) {
+        let objective = self.terms.and_then(|terms| terms.objective);
+        let enough = service.signals.as_ref().is_some_and(|signals| is_enough(service, signals, objective));
+        if let Some(answered) = self.cover.note(now, std::mem::take(&mut self.traffic.fresh), enough) {
+            self.reach.judge(answered, objective, self.experience.tolerance);
+        }
     }
 
     /// What `service` is to be ready for, in requests per second; `None`: it was never called.
@@ -73,7 +82,7 @@ impl State {
             }
             // Whatever may come of a day that its floor has borne with ease, nothing is to be learned from it.
             let highest = history.highest_between(now - DAY, now).unwrap_or(0.0);
-            if highest * GREATEST <= terms.sustained.one * terms.least {
+            if highest * GREATEST <= terms.sustained.one() * terms.least {
                 known.spared = now;
             } else {
                 due.push((known.experience.at, service, known));

@@ -72,7 +72,7 @@ prop_compose! {
         let pools = pools(&mut service);
         (pools[0].hourly_cost, pools[1].hourly_cost) = prices;
         pools[1].accelerators = each;
-        service.profiles.insert(ONPREM.into(), Profile { fixed: profile.0 / 1e3, per_row: profile.1 / 1e3, measured: true });
+        service.profiles.insert(ONPREM.into(), Profile::measured(profile.0 / 1e3, profile.1 / 1e3));
         if revisions.0 {
             with_new_revision(&mut service, 0);
             service.plan.revisions.proven = revisions.1;

@@ -69,8 +69,9 @@ impl Rehearsal {
         if let Some((late, answers)) = late {
             experience.follow_burn(late, answers, terms.objective);
         }
-        if !experience.tells(lead, terms.sustained.one, experts.len()) {
-            experience.begin(lead, terms.sustained.one, experts.len());
+        let rate = terms.sustained.as_said().one();
+        if !experience.tells(lead, rate, experts.len()) {
+            experience.begin(lead, rate, experts.len());
         }
         let new = (0..series.mean.len()).find(|index| series.end_of(*index) > experience.at + 0.5);
         if let Some(new) = new {

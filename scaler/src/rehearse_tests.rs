@@ -7,7 +7,7 @@ const START: i64 = 1_000_000;
 
 fn terms() -> Terms {
     let objective = Some(Objective { percentile: 99.0, target: 0.4 });
-    Terms { lead: LEAD, sustained: Sustained { one: 10.0, full: 10.0 / 0.85 }, least: 1.0, objective, patience: 0.3 }
+    Terms { lead: LEAD, sustained: Sustained::flat(10.0), least: 1.0, objective, patience: 0.3 }
 }
 
 /// A history of `rate` for some hours.

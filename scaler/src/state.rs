@@ -236,7 +236,7 @@ impl State {
         known.memory.begin(now);
         service.memory = known.memory.clone();
         service.profiles = known.profiles(&service.plan);
-        known.stretch(service);
+        known.reach(service);
         let forecast = known.foresee(now, service);
         known.recall_fall();
         service.memory.need_at_fall = known.memory.need_at_fall;
@@ -250,6 +250,7 @@ impl State {
             arrivals_long: signals.arrivals_long * told,
             ..signals
         });
+        self.known(&service.id).judge(now, service);
     }
 
     fn queued(&self, now: f64, service: &ServiceId, ready: &BTreeSet<Reporter>) -> Option<u64> {

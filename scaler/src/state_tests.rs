@@ -124,6 +124,27 @@ fn late_answers_count_by_the_objective_of_the_plan() {
     assert_eq!(service.signals.unwrap().late, None);
 }
 
+/// One call a second at three replicas that are hardly busy: what is then late is the profile's fault, for the pass to mend.
+#[test]
+fn replicas_that_answer_late_while_they_should_not_count_for_less() {
+    let sustained = |late: bool| {
+        let mut state = State::new(&BOUNDS);
+        let mut service = crate::testing::service("s");
+        service.id = id();
+        service.plan.objective = Some(Objective { percentile: 99.0, target: 0.1 });
+        service.replicas.insert(crate::testing::slot("r1", crate::testing::ONPREM), crate::testing::ready(3));
+        for second in 0..300u64 {
+            let mut sample = report(0.0, second, Some(0.0));
+            sample.services[0].latency =
+                if late { vec![second / 2, second.div_ceil(2), 0] } else { vec![second, 0, 0] };
+            state.hear_gateway(1_000.0 + second as f64, &"g1".into(), &sample);
+            state.inform(1_000.0 + second as f64, &mut service, &names(&["g1"]), &names(&[]));
+        }
+        crate::testing::sustained(&service)
+    };
+    assert!(sustained(true) < 0.7 * sustained(false), "{} {}", sustained(true), sustained(false));
+}
+
 fn replica(pod: &str) -> Replica {
     Replica { pod: pod.into(), service: id(), revision: "r".into(), accelerator: "L40S".into() }
 }

@@ -38,7 +38,7 @@ pub fn pool(name: &str, accelerator: &str, tier: u32, hourly_cost: f64) -> PoolP
 /// A proven service at one ready replica on premises, that sustains about 20 requests a second each.
 pub fn service(name: &str) -> Service {
     let revisions = Revisions { newest: "r1".into(), serving: Some("r1".into()), proven: true };
-    let profile = Profile { fixed: 0.02, per_row: 0.02, measured: true };
+    let profile = Profile::measured(0.02, 0.02);
     Service {
         id: ServiceId::new("team-a", name),
         plan: ServicePlan {

@@ -1,6 +1,7 @@
 //! What is remembered of one service's traffic, over all gateways.
 
 use crate::{History, Increase};
+use serde::{Deserialize, Serialize};
 
 const LATENCY_SPAN: f64 = 30.0;
 /// Answers are counted in bins of so many seconds.
@@ -18,12 +19,14 @@ pub(crate) struct Traffic {
     answers: Answers,
     /// Answers since the last rehearsal.
     pub(crate) since: Answered,
+    /// Answers since the last pass.
+    pub(crate) fresh: Answered,
     /// The share of late answers that a predecessor saw last, and until when it counts.
     inherited: Option<(f64, f64)>,
 }
 
 /// Answers, and how many of them came after the target: a bucket that the target cuts counts in proportion.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answered {
     pub(crate) all: f64,
     pub(crate) late: f64,
@@ -56,8 +59,10 @@ impl Traffic {
     /// Notes answers that came since the last report.
     pub(crate) fn note_answers(&mut self, now: f64, answered: Answered) {
         self.answers.add((now / LATENCY_BIN).floor() as i64, answered);
-        self.since.all += answered.all;
-        self.since.late += answered.late;
+        for sum in [&mut self.since, &mut self.fresh] {
+            sum.all += answered.all;
+            sum.late += answered.late;
+        }
     }
 
     /// Notes how many requests were in flight.

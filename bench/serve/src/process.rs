@@ -49,6 +49,24 @@ impl Program {
         usage
     }
 
+    /// Stops it, with all that it started: it uses nothing while others are measured.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on for as long as the guard lives.
+    pub fn awake(&self) -> Awake<'_> {
+        self.signal(Signal::SIGCONT);
+        Awake(self)
+    }
+
+    fn signal(&self, signal: Signal) {
+        for stat in self.family() {
+            // It may have ended by itself: whoever asks it next is told so.
+            let _ = kill(Pid::from_raw(stat.process.cast_signed()), signal);
+        }
+    }
+
     /// Its process, and those that it started, and those that they did.
     fn family(&self) -> Vec<Stat> {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -74,11 +92,17 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        for stat in self.family() {
-            // It may have ended by itself: then there is nothing to end.
-            let _ = kill(Pid::from_raw(stat.process.cast_signed()), Signal::SIGKILL);
-        }
+        self.signal(Signal::SIGKILL);
         drop(self.child.wait());
+    }
+}
+
+/// A program that goes on.
+pub struct Awake<'a>(&'a Program);
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.pause();
     }
 }
 
@@ -127,6 +151,16 @@ mod tests {
             assert!(program.ended().is_none());
         }
         assert!(program.usage().resident_kib > 0);
+        let stopped = |program: &Program| {
+            let state = |stat: &Stat| std::fs::read_to_string(format!("/proc/{}/stat", stat.process)).unwrap();
+            program.family().iter().all(|stat| state(stat).contains(") T"))
+        };
+        program.pause();
+        while !stopped(&program) {}
+        let awake = program.awake();
+        while stopped(&program) {}
+        drop(awake);
+        while !stopped(&program) {}
         let children: Vec<u32> = program.family().iter().map(|stat| stat.process).collect();
         drop(program);
         let left =

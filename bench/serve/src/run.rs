@@ -135,6 +135,7 @@ impl Bench<'_> {
     fn once(&mut self, at: usize, row: &Row, rate: Option<f64>) -> Result<Figures> {
         let requests = self.requests(row.wire);
         let running = &self.running[at];
+        let _awake = running.awake();
         let load = Load {
             address: running.address(row.wire),
             wire: row.wire,
@@ -207,6 +208,7 @@ impl Bench<'_> {
 
     fn curve(&mut self) -> Result<Measured> {
         let ours = self.running.iter().find(|running| running.server == Server::Millrace).context("the server")?;
+        let _awake = ours.awake();
         let mut measured = Measured::of(BTreeMap::new());
         measured.more("engine_runs", json!(curve::run(ours, &self.case, self.effort.measured, self.effort.runs)?));
         Ok(measured)

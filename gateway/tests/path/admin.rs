@@ -1,6 +1,7 @@
 //! The platform's doors, and the end of the process.
 
 use crate::bed::*;
+use crate::message::*;
 use http::{Method, Request, Response};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;

@@ -1,6 +1,7 @@
 //! Who gets in: every route, each protocol, with no key and with a bad one.
 
 use crate::bed::*;
+use crate::message::*;
 use http::Method;
 use millrace_crds::Authentication;
 

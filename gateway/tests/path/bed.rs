@@ -1,11 +1,9 @@
 //! What the tests stand on: a gateway, servers that do what a test says, and clients.
 
-use bytes::Bytes;
+use crate::ca::{Ca, provider, roots, write_public};
+use crate::message::{Body, Reply};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body::Frame;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -18,11 +16,10 @@ use millrace_gateway::inputs::{Early, Inputs, PodInput, ServiceInput, TenantInpu
 use millrace_gateway::listen::{self, Limits};
 use millrace_gateway::routes::Table;
 use millrace_gateway::tls::{Identity, Public};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -38,53 +35,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub const KEY_A: &str = "mr_key_of_tenant_a";
 pub const KEY_B: &str = "mr_key_of_tenant_b";
 
-pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
-
-pub fn body(text: impl Into<Bytes>) -> Body {
-    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-pub fn answer(status: u16, text: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(body(text));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap();
-    response
-}
-
-/// A certificate authority and the certificates that it gives.
-struct Ca {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Ca {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self { pem: params.self_signed(&key).unwrap().pem(), issuer: Issuer::new(params, key) }
-    }
-
-    fn give(&self, name: &str) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        Identity { cert: cert.pem(), key: key.serialize_pem(), ca: self.pem.clone() }
-    }
-
-    fn roots(&self) -> Arc<RootCertStore> {
-        roots(&self.pem)
-    }
-}
-
-fn roots(pem: &str) -> Arc<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    Arc::new(roots)
-}
-
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
 
 /// A gateway that listens, and the inputs of its table.
 pub struct Bed {
@@ -272,13 +223,6 @@ impl Bed {
     }
 }
 
-fn write_public(dir: &std::path::Path) -> String {
-    let own = rcgen::generate_simple_self_signed(vec!["gateway.example".to_owned()]).unwrap();
-    std::fs::write(dir.join("tls.crt"), own.cert.pem()).unwrap();
-    std::fs::write(dir.join("tls.key"), own.signing_key.serialize_pem()).unwrap();
-    own.cert.pem()
-}
-
 /// Two tenants; magika in both, fraud in team-a alone.
 fn inputs(pepper: &Pepper) -> Inputs {
     let mut inputs = Inputs::default();
@@ -309,88 +253,6 @@ fn service() -> ServiceInput {
 
 pub fn in_flight(most: u32) -> RateLimit {
     RateLimit { in_flight: Some(most), ..RateLimit::default() }
-}
-
-/// A request of tenant a.
-pub fn request(method: Method, path: &str, payload: impl Into<Bytes>) -> Request<Body> {
-    let builder = Request::builder().method(method).uri(format!("https://gateway.example{path}"));
-    builder.header("x-api-key", KEY_A).body(body(payload)).unwrap()
-}
-
-/// A gRPC request of tenant a with one message that names a model.
-pub fn grpc(method: &str, model: &str) -> Request<Body> {
-    let mut message = vec![0x0a, u8::try_from(model.len()).unwrap()];
-    message.extend(model.bytes());
-    let mut request = request(Method::POST, &format!("/inference.GRPCInferenceService/{method}"), frame(&message));
-    request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-    request.headers_mut().insert("te", "trailers".parse().unwrap());
-    request
-}
-
-/// A gRPC frame.
-pub fn frame(message: &[u8]) -> Bytes {
-    let mut framed = vec![0];
-    framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    framed.extend(message);
-    framed.into()
-}
-
-pub fn without_key(mut request: Request<Body>) -> Request<Body> {
-    request.headers_mut().remove("x-api-key");
-    request
-}
-
-/// A body that a test feeds.
-pub fn fed() -> (tokio::sync::mpsc::Sender<Bytes>, Body) {
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    let stream = futures::stream::unfold(receiver, |mut receiver: tokio::sync::mpsc::Receiver<Bytes>| async move {
-        Some((Ok::<_, std::io::Error>(Frame::data(receiver.recv().await?)), receiver))
-    });
-    (sender, http_body_util::StreamBody::new(stream).boxed_unsync())
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
-    pub trailers: HeaderMap,
-    /// The body broke off.
-    pub broken: bool,
-}
-
-impl Reply {
-    pub async fn read(response: Response<Incoming>) -> Self {
-        let (head, mut body) = response.into_parts();
-        let mut bytes = Vec::new();
-        let mut trailers = HeaderMap::new();
-        let mut broken = false;
-        while let Some(frame) = tokio::time::timeout(SOON, body.frame()).await.expect("an answer ends") {
-            match frame.map(Frame::into_data) {
-                Ok(Ok(data)) => bytes.extend(data),
-                Ok(Err(frame)) => trailers = frame.into_trailers().unwrap(),
-                Err(_) => {
-                    broken = true;
-                    break;
-                }
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Self { status: head.status.as_u16(), headers: head.headers, text, trailers, broken }
-    }
-
-    /// gRPC's status, from the headers or the trailers.
-    pub fn grpc(&self) -> &str {
-        let status = self.headers.get("grpc-status").or_else(|| self.trailers.get("grpc-status"));
-        status.map_or("none", |status| status.to_str().unwrap())
-    }
-
-    /// The text of an error in the one form that errors have.
-    pub fn error(&self) -> String {
-        let value: serde_json::Value = serde_json::from_str(&self.text).expect("an error is JSON");
-        value["error"].as_str().expect("an error has a text").to_owned()
-    }
 }
 
 /// Waits until something holds that nobody announces.

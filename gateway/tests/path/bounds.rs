@@ -1,6 +1,7 @@
 //! Sizes, rates and times.
 
 use crate::bed::*;
+use crate::message::*;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;

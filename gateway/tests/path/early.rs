@@ -1,6 +1,7 @@
 //! Replicas that serve before Kubernetes calls them ready.
 
 use crate::bed::*;
+use crate::message::*;
 use http::Method;
 use millrace_crds::report::ServerReport;
 use millrace_gateway::early;

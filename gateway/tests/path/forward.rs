@@ -1,6 +1,7 @@
 //! What happens between gateway and server: streams, cancellation, second attempts, weights.
 
 use crate::bed::*;
+use crate::message::*;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Frame;

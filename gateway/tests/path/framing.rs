@@ -1,6 +1,7 @@
 //! HTTP/1 that two readers may read differently, by hand and over TLS.
 
 use crate::bed::*;
+use crate::message::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Sends bytes and reads until the gateway closes.

@@ -1,6 +1,7 @@
 //! gRPC through the gateway: names from messages, metadata, trailers.
 
 use crate::bed::*;
+use crate::message::*;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;

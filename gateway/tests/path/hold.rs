@@ -1,6 +1,7 @@
 //! Requests for a service at zero.
 
 use crate::bed::*;
+use crate::message::*;
 use http::Method;
 use millrace_crds::{Condition, ConditionStatus};
 use std::time::{Duration, Instant};

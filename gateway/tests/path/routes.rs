@@ -1,6 +1,7 @@
 //! The ways to name a service, and what its server gets to see.
 
 use crate::bed::*;
+use crate::message::*;
 use http::{Method, Request};
 use std::sync::{Arc, Mutex};
 

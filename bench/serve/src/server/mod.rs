@@ -6,7 +6,7 @@ use crate::{
     case::{Case, Model},
     check::Check,
     load::Connection,
-    process::Program,
+    process::{Awake, Program},
     wire::Wire,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -262,7 +262,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a server and waits until it answers a body rightly on each wire that it speaks.
+    /// Starts a server, waits until it answers a body rightly on each wire that it speaks, and stops it.
     pub fn start(server: Server, setup: &Setup, case: &Case) -> Result<Self> {
         let [http, grpc] = free_ports()?;
         let mut command = server.command(setup, case, [http, grpc])?;
@@ -273,7 +273,15 @@ impl Running {
             ready(server, case, wire, &mut program, if wire == Wire::Grpc { grpc } else { http })
                 .with_context(|| format!("{} over {} ({})", server.name(), wire.name(), log.display()))?;
         }
-        Ok(Self { server, program, http, grpc })
+        let running = Self { server, program, http, grpc };
+        drop(running.awake());
+        Ok(running)
+    }
+
+    /// Lets it go on for as long as the guard lives; before and after, it is stopped and takes nothing from the others.
+    /// Ray's parts would give each other up: it goes on all the time.
+    pub fn awake(&self) -> Option<Awake<'_>> {
+        (self.server != Server::Ray).then(|| self.program.awake())
     }
 
     /// Where it answers on a wire.

@@ -1,0 +1,88 @@
+//! Lateness that is the profile's fault: answers that came late while what was ready should have sufficed. Load that
+//! changes within seconds, a slow neighbour, a pipeline that grew dearer: a profile knows none of it.
+
+use crate::traffic::Answered;
+use crate::{Count, Objective, Service, Signals, Slot};
+
+/// Seconds over which answers are gathered.
+const SPAN: f64 = 30.0;
+/// After too much load, what waits is answered late for some time.
+const AFTER: f64 = 20.0;
+
+/// Answers of times at which enough was ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cover {
+    answered: Answered,
+    from: f64,
+    /// When less than enough was ready.
+    short: f64,
+}
+
+impl Cover {
+    /// Takes in the `answers` since the last pass; gives those of half a minute, once it is over.
+    pub(crate) fn note(&mut self, now: f64, answers: Answered, enough: bool) -> Option<Answered> {
+        if !enough {
+            self.short = now;
+        }
+        if now - self.short >= AFTER {
+            self.answered.all += answers.all;
+            self.answered.late += answers.late;
+        }
+        if now - self.from < SPAN && now >= self.from {
+            return None;
+        }
+        self.from = now;
+        Some(std::mem::take(&mut self.answered)).filter(|answered| answered.all > 0.0)
+    }
+}
+
+/// Whether the replicas that are ready should sustain the load, with no more in flight than is served in time.
+pub(crate) fn is_enough(service: &Service, signals: &Signals, objective: Option<Objective>) -> bool {
+    let plan = &service.plan;
+    let Some(objective) = objective else { return false };
+    let serving = plan.revisions.serving.as_ref().unwrap_or(&plan.revisions.newest);
+    let ready = || service.replicas.iter().filter(|(slot, count)| slot.revision == *serving && count.ready > 0);
+    let all: f64 = ready().map(|(_, count)| f64::from(count.ready)).sum();
+    let of = |(slot, count): (&Slot, &Count)| {
+        let profile = service.profiles.get(&slot.pool)?;
+        Some(f64::from(count.ready) * profile.sustained(plan.objective, plan.max_batch).each(all))
+    };
+    let capacity: f64 = ready().filter_map(of).sum();
+    signals.arrivals_short <= capacity && signals.in_flight_mean <= capacity * objective.target && signals.held == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    #[test]
+    fn answers_are_gathered_while_enough_is_ready() {
+        let (mut cover, one) = (Cover::default(), Answered { all: 10.0, late: 1.0 });
+        assert_eq!(cover.note(1_000.0, one, true), Some(one), "there was nothing before");
+        for second in 1..30 {
+            assert_eq!(cover.note(1_000.0 + f64::from(second), one, true), None);
+        }
+        assert_eq!(cover.note(1_030.0, one, true), Some(Answered { all: 300.0, late: 30.0 }));
+        for second in 31..60 {
+            cover.note(1_000.0 + f64::from(second), one, second != 35);
+        }
+        let after = cover.note(1_060.0, one, true).unwrap();
+        assert_eq!(after.all, 10.0 * (4.0 + 6.0), "what waited is answered late for twenty seconds");
+        assert_eq!(cover.note(1_090.0, Answered::default(), true), None, "nobody called");
+    }
+
+    #[test]
+    fn enough_is_what_sustains_the_load_with_little_in_flight() {
+        let mut service = service("s");
+        let objective = service.plan.objective;
+        let holds = |service: &Service, signals: Signals| is_enough(service, &signals, objective);
+        let one = sustained(&service);
+        assert!(holds(&service, load(0.9 * one)) && !holds(&service, load(1.1 * one)));
+        assert!(!holds(&service, Signals { in_flight_mean: one, ..load(0.9 * one) }), "a queue is being worked off");
+        assert!(!holds(&service, Signals { held: 1, ..load(0.9 * one) }));
+        assert!(!is_enough(&service, &load(0.9 * one), None));
+        service.replicas.insert(slot("r1", ONPREM), Count { desired: 1, ..Count::default() });
+        assert!(!holds(&service, load(0.9 * one)), "it is asked for, not ready");
+    }
+}
