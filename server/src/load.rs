@@ -162,7 +162,7 @@ pub fn build(
     let door = Admission::new((bounds.entries + running) as u64, bounds.bytes as u64);
     let warm_up = WarmUp::of(&pipeline, &signature, model.buckets(max_rows));
     let begun = Instant::now();
-    let work = WorkOptions { bounds, warm_up, inline: !few_lengths, hang: HANG };
+    let work = WorkOptions { bounds, warm_up, inline: !few_lengths, processor: !few_lengths, hang: HANG };
     let (unit, threads) = Unit::start(signature.clone(), provided, work, metrics.runs())?;
     let warm_up = begun.elapsed();
     metrics.loaded(fetch + load + warm_up);

@@ -16,6 +16,7 @@ use crate::{
     warm_up::WarmUp,
 };
 use arc_swap::ArcSwap;
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -62,6 +63,7 @@ pub struct Workers {
     longest: AtomicU64,
     batches: bool,
     inline: bool,
+    processor: bool,
     warm_up: WarmUp,
     counted: Runs,
 }
@@ -81,6 +83,8 @@ pub struct WorkOptions {
     pub warm_up: WarmUp,
     /// Lone requests of fast models may run on the caller's thread: only where the engine is the CPU.
     pub inline: bool,
+    /// The engine is the CPU: what a run costs is the time that its thread had, not what others took from it meanwhile.
+    pub processor: bool,
     /// A run that takes longer hangs, unless others took nearly as long: its batch is failed and its engine replaced.
     pub hang: Duration,
 }
@@ -119,6 +123,7 @@ impl Workers {
             longest: AtomicU64::new(0),
             batches,
             inline: options.inline && options.bounds.delay.is_zero(),
+            processor: options.processor,
             warm_up: options.warm_up,
             counted,
         });
@@ -219,6 +224,15 @@ impl Workers {
 
     fn now(&self) -> Time {
         self.start.elapsed()
+    }
+
+    /// What this thread has spent on runs, as far as only differences count.
+    fn spent(&self) -> Time {
+        if !self.processor {
+            return self.now();
+        }
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Time::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
     }
 
     fn expected(&self) -> Duration {

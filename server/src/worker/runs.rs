@@ -47,6 +47,7 @@ impl Workers {
         let Some(inputs) = inputs else { return answers::fail(&clients, &answers::failed()) };
         let timer = seat.begin(Waiting::Clients(Arc::clone(&clients)));
         let whole = clients.len() == 1 && padded == rows;
+        let before = self.spent();
         let ran = self.attempt(seat, rows, timer, || {
             engine.run(&inputs, &mut |outputs| {
                 // Whoever waited for an engine that hung has an answer already.
@@ -59,7 +60,7 @@ impl Workers {
             None => {}
             Some(Ok(())) => {
                 let bytes = inputs.iter().map(|tensor| tensor.data.heap_bytes()).sum();
-                self.state().pace.ran(padded, bytes, timer.elapsed());
+                self.state().pace.ran(padded, bytes, self.spent().saturating_sub(before));
             }
             // One caller's tensors are no other's fault: each is run alone.
             Some(Err(EngineError::Unfit(_))) if clients.len() > 1 => {

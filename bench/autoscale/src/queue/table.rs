@@ -144,6 +144,7 @@ fn steady(curve: Curve, target: f64, replicas: u32, utilisation: f64, (sample, w
 mod tests {
     use super::*;
     use crate::model::SERVICES;
+    use millrace_scaler::{Objective, Profile};
 
     #[test]
     fn more_replicas_and_less_load_are_never_later() {
@@ -158,5 +159,17 @@ mod tests {
         }
         let sustained = table.sustained(4.0, 0.01);
         assert!(sustained > 0.4 * 4.0 * table.throughput && sustained < 4.0 * table.throughput, "{sustained}");
+    }
+
+    #[test]
+    fn the_law_promises_of_a_replica_what_it_sustains_when_simulated() {
+        for model in SERVICES {
+            let profile = Profile::measured(model.curve.fixed, model.curve.per_row);
+            let objective = Objective { percentile: 99.0, target: model.target };
+            let promised = profile.sustainable(Some(objective), model.curve.max_batch);
+            let sustained = Table::measure(model.curve, model.target, 3_000).sustained(1.0, 0.01);
+            let part = promised / sustained;
+            assert!((0.6..1.05).contains(&part), "{}: {promised} of {sustained}", model.name);
+        }
     }
 }
