@@ -129,7 +129,13 @@ async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
     let engine = works.engine(vec![gate.clone()]);
     let state = Arc::clone(engine.spare().unwrap().state());
     let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
-    let options = WorkOptions { bounds, warm_up: WarmUp::default(), inline: false, processor: true, hang: Duration::from_millis(100) };
+    let options = WorkOptions {
+        bounds,
+        warm_up: WarmUp::default(),
+        inline: false,
+        processor: true,
+        hang: Duration::from_millis(100),
+    };
     let (workers, mut threads) = Workers::start(vec![engine], options, Metrics::new("fake", "none").runs()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let submit = || {
@@ -159,7 +165,13 @@ async fn a_batch_that_hangs_is_failed_and_its_engine_replaced() {
 async fn a_lone_request_that_hangs_is_told_by_health() {
     let (gate, works) = (Gate::default(), Works::default());
     let bounds = Bounds { entries: 100, bytes: 1 << 20, rows: 2, delay: Duration::ZERO };
-    let options = WorkOptions { bounds, warm_up: WarmUp::default(), inline: true, processor: true, hang: Duration::from_millis(100) };
+    let options = WorkOptions {
+        bounds,
+        warm_up: WarmUp::default(),
+        inline: true,
+        processor: true,
+        hang: Duration::from_millis(100),
+    };
     let engines = vec![works.engine(vec![gate.clone()])];
     let (workers, _threads) = Workers::start(engines, options, Metrics::new("fake", "none").runs()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
