@@ -25,8 +25,7 @@ impl Cover {
             self.short = now;
         }
         if now - self.short >= AFTER {
-            self.answered.all += answers.all;
-            self.answered.late += answers.late;
+            self.answered.add(answers);
         }
         if now - self.from < SPAN && now >= self.from {
             return None;
@@ -40,7 +39,7 @@ impl Cover {
 pub(crate) fn is_enough(service: &Service, signals: &Signals, objective: Option<Objective>) -> bool {
     let plan = &service.plan;
     let Some(objective) = objective else { return false };
-    let serving = plan.revisions.serving.as_ref().unwrap_or(&plan.revisions.newest);
+    let serving = plan.revisions.loaded();
     let ready = || service.replicas.iter().filter(|(slot, count)| slot.revision == *serving && count.ready > 0);
     let all: f64 = ready().map(|(_, count)| f64::from(count.ready)).sum();
     let of = |(slot, count): (&Slot, &Count)| {

@@ -81,8 +81,7 @@ impl<'a> Draft<'a> {
 
     /// The revision that load is for.
     pub fn serving(&self) -> &'a Revision {
-        let revisions = &self.service.plan.revisions;
-        revisions.serving.as_ref().unwrap_or(&revisions.newest)
+        self.service.plan.revisions.loaded()
     }
 
     /// Replicas asked for in `slot`.

@@ -115,7 +115,7 @@ impl Known {
 
     /// Profiles of the serving revision for each pool of the plan: measured, else moved from what was measured elsewhere.
     pub(crate) fn profiles(&self, plan: &ServicePlan) -> LiteMap<PoolName, Profile> {
-        let revision = plan.revisions.serving.as_ref().unwrap_or(&plan.revisions.newest);
+        let revision = plan.revisions.loaded();
         let of = |accelerator: &Accelerator| {
             let is = |key: &ProfileKey| key.revision == *revision && key.accelerator == *accelerator;
             self.learners.iter().find(|(key, _)| is(key)).and_then(|(_, learner)| learner.profile())

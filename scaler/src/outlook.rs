@@ -132,7 +132,7 @@ fn crest(crest: &mut Vec<(f64, f64)>, now: f64, expected: f64, hold: f64) -> f64
 /// What replays of this service go by: the pool that most of its replicas are on, else the first one.
 fn terms(service: &Service) -> Terms {
     let plan = &service.plan;
-    let serving = plan.revisions.serving.as_ref().unwrap_or(&plan.revisions.newest);
+    let serving = plan.revisions.loaded();
     let own = service.replicas.iter().filter(|(slot, count)| slot.revision == *serving && count.desired > 0);
     let most = own.max_by_key(|(_, count)| count.desired).and_then(|(slot, _)| plan.pool(&slot.pool));
     let Some(pool) = most.or(plan.pools.first()) else { return Terms::default() };

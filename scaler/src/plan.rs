@@ -48,6 +48,14 @@ pub struct Revisions {
     pub proven: bool,
 }
 
+impl Revisions {
+    /// The one that load is for: before any serves, the newest.
+    #[must_use]
+    pub fn loaded(&self) -> &Revision {
+        self.serving.as_ref().unwrap_or(&self.newest)
+    }
+}
+
 /// So many percent of requests are answered within the target.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Objective {

@@ -59,10 +59,8 @@ impl Traffic {
     /// Notes answers that came since the last report.
     pub(crate) fn note_answers(&mut self, now: f64, answered: Answered) {
         self.answers.add((now / LATENCY_BIN).floor() as i64, answered);
-        for sum in [&mut self.since, &mut self.fresh] {
-            sum.all += answered.all;
-            sum.late += answered.late;
-        }
+        self.since.add(answered);
+        self.fresh.add(answered);
     }
 
     /// Notes how many requests were in flight.
@@ -125,6 +123,12 @@ impl Answered {
             answered.late += *count as f64 * beyond;
         }
         answered
+    }
+
+    /// Counts these as well.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.all += more.all;
+        self.late += more.late;
     }
 
     /// What came since `before`; all of it, if the counters have begun anew.
