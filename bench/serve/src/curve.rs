@@ -7,15 +7,10 @@ use crate::{
     server::Running,
     wire::Wire,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use millrace_bench::median::median;
-use millrace_crds::report::ServerReport;
 use serde::Serialize;
-use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Rows of a batch.
 const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
@@ -58,7 +53,7 @@ fn mean(running: &Running, case: &Case, rows: usize, time: Duration) -> Result<f
     let address = running.address(Wire::Binary);
     let inputs = case.bodies[0].inputs.iter().map(|tensor| tensor.repeat(rows)).collect();
     let request = Wire::Binary.request(case.model.name(), &Body { inputs, ..Body::default() });
-    let before = ran(address, rows)?;
+    let before = ran(running, rows)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut connection = Connection::open(Wire::Binary, address).await?;
@@ -68,18 +63,13 @@ fn mean(running: &Running, case: &Case, rows: usize, time: Duration) -> Result<f
         }
         anyhow::Ok(())
     })?;
-    let after = ran(address, rows)?;
+    let after = ran(running, rows)?;
     Ok((after.1 - before.1) * 1e3 / (after.0 - before.0) as f64)
 }
 
 /// Runs of this size so far, and their seconds.
-fn ran(address: SocketAddr, rows: usize) -> Result<(u64, f64)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(b"GET /report HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("a report")?;
-    let report: ServerReport = serde_json::from_str(body)?;
-    let of_size = report.batches.iter().find(|batch| batch.size == rows as u64);
+fn ran(running: &Running, rows: usize) -> Result<(u64, f64)> {
+    let batches = running.report()?.batches;
+    let of_size = batches.iter().find(|batch| batch.size == rows as u64);
     Ok(of_size.map_or((0, 0.0), |batch| (batch.count, batch.seconds)))
 }

@@ -7,6 +7,7 @@ mod curve;
 mod figure;
 mod limit;
 mod load;
+mod loops;
 mod process;
 mod raw;
 mod report;

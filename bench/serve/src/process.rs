@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use nix::{
+    sys::resource::{UsageWho, getrusage},
     sys::signal::{Signal, kill},
+    sys::time::{TimeVal, TimeValLike as _},
     unistd::{Pid, SysconfVar, sysconf},
 };
 use std::{
@@ -11,6 +13,12 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+/// Processor time of this process.
+pub fn own() -> Duration {
+    let time = |part: TimeVal| Duration::from_micros(part.num_microseconds().unsigned_abs());
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |used| time(used.user_time()) + time(used.system_time()))
+}
 
 /// A program with all that it started. It ends when dropped.
 pub struct Program {

@@ -10,11 +10,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The limit of a row: the bare engine.
-pub const ENGINE_LOOP: &str = "engine_loop";
-/// The limit of a row: the input steps, and the engine.
-pub const WHOLE_LOOP: &str = "whole_loop";
-
 /// What a row came to.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -74,12 +69,6 @@ impl Measured {
             servers.insert((*server).to_owned(), entry);
         }
         let mut all = self.more.clone();
-        for limit in [ENGINE_LOOP, WHOLE_LOOP] {
-            let most = self.more.get(limit).and_then(|limit| limit["per_second"].as_f64());
-            if let (Some(ours), Some(most)) = (&ours, most) {
-                all.insert(format!("millrace_over_{limit}"), json!(ours.per_second / most));
-            }
-        }
         all.insert("servers".to_owned(), servers.into());
         all.into()
     }

@@ -3,49 +3,31 @@
 use crate::{
     case::{Case, Model},
     curve,
-    figure::Figures,
+    figure::{Edge, Figures},
     limit::{
         engine_loop, floats,
         raw_loop::{Part, Service},
+        sizes::{Sizes, mix},
     },
     load::{self, Load},
-    report::{ENGINE_LOOP, Measured, Report, WHOLE_LOOP},
+    loops::Loops,
+    process,
+    report::{Measured, Report},
     row::{Kind, Row},
     server::{self, Running, Server, Setup},
     wire::Wire,
 };
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use millrace_bench::median::{median, spread};
-use serde_json::{Value, json};
+use millrace_bench::median::median;
+use serde_json::json;
 use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
 
-/// Batch sizes of the engine's loop.
+/// Batch sizes of the limits' loops, beside those that the server reached.
 const BATCHES: [usize; 3] = [1, 4, 16];
 
-/// Rates of the limits' loops, by limit and batch size. They have their turns as the servers do: what slows the machine for a
-/// while slows both.
-#[derive(Default)]
-struct Loops(BTreeMap<(&'static str, usize), Vec<f64>>);
-
-impl Loops {
-    fn add(&mut self, limit: &'static str, batch: usize, rate: f64) {
-        self.0.entry((limit, batch)).or_default().push(rate);
-    }
-
-    /// Each limit, which is the fastest of its loops.
-    fn fastest(self) -> BTreeMap<&'static str, Value> {
-        let mut limits: BTreeMap<&'static str, (f64, Vec<Value>)> = BTreeMap::new();
-        for ((limit, batch), rates) in self.0 {
-            let rate = median(rates.clone());
-            let (most, all) = limits.entry(limit).or_default();
-            *most = most.max(rate);
-            all.push(json!({"batch": batch, "per_second": rate, "spread": spread(&rates), "runs": rates}));
-        }
-        let told = |(limit, (most, all))| (limit, json!({"per_second": most, "batches": all}));
-        limits.into_iter().map(told).collect()
-    }
-}
+/// At least so much of a run doesn't count: all clients come at once, and slow models take a while to be at work evenly.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug)]
@@ -144,21 +126,26 @@ impl Bench<'_> {
             clients: row.clients,
             threads: self.effort.threads.min(row.clients),
             rate,
-            warm_up: self.effort.measured / 5,
+            warm_up: (self.effort.measured / 5).max(WARM_UP),
             measured: self.effort.measured,
         };
-        let mut usage = Vec::new();
-        let summary = load::run(&load, || usage.push(running.program.usage()))
-            .with_context(|| format!("{} on {}", row.id, running.server.name()))?;
-        Ok(Figures::of(&summary, [usage[0], usage[1]]))
+        let before = running.batches()?;
+        let mut edges = Vec::new();
+        let summary =
+            load::run(&load, || edges.push(Edge { server: running.program.usage(), generator: process::own() }))
+                .with_context(|| format!("{} on {}", row.id, running.server.name()))?;
+        let mut batches = running.batches()?;
+        batches.iter_mut().for_each(|(rows, runs)| *runs -= before.get(rows).unwrap_or(&0));
+        batches.retain(|_, runs| *runs > 0);
+        Ok(Figures::of(&summary, [edges[0], edges[1]], batches))
     }
 
-    /// The row's servers, again and again in turn; `between` runs once in each turn.
+    /// The row's servers, again and again in turn; `after` is told of each run.
     fn side_by_side(
         &mut self,
         row: &Row,
         rate: Option<f64>,
-        mut between: impl FnMut(&Self) -> Result<()>,
+        mut after: impl FnMut(&Self, Server, &Figures) -> Result<()>,
     ) -> Result<BTreeMap<&'static str, Vec<Figures>>> {
         let wanted = row.servers();
         let mut figures: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
@@ -167,10 +154,10 @@ impl Bench<'_> {
                 let server = self.running[at].server;
                 if wanted.contains(&server) {
                     let one = self.once(at, row, rate)?;
+                    after(self, server, &one)?;
                     figures.entry(server.name()).or_default().push(one);
                 }
             }
-            between(self)?;
         }
         Ok(figures)
     }
@@ -181,29 +168,37 @@ impl Bench<'_> {
             false => None,
         };
         let mut loops = Loops::default();
-        let figures = self.side_by_side(row, None, |bench| {
-            let (bodies, time) = (&bench.case.bodies, bench.effort.measured);
-            for batch in BATCHES {
-                match (bench.case.model, &service) {
-                    (Model::Text | Model::Image, _) => {
-                        let (library, model) = (&bench.setup.library, &bench.case.path);
-                        let looped = engine_loop::run(library, model, bodies, batch, time)?;
-                        loops.add(ENGINE_LOOP, batch, looped.rows_per_second);
-                    }
-                    (_, Some(service)) => {
-                        loops.add(ENGINE_LOOP, batch, service.run(Part::Engine, bodies, batch, time)?);
-                        loops.add(WHOLE_LOOP, batch, service.run(Part::Whole, bodies, batch, time)?);
-                    }
-                    _ => {}
-                }
+        let figures = self.side_by_side(row, None, |bench, server, figures| {
+            // At once after the server that is held against them: what slows the machine for a while slows both.
+            match server {
+                Server::Millrace => bench.loops(service.as_ref(), &figures.batches, &mut loops),
+                _ => Ok(()),
             }
-            Ok(())
         })?;
+        let ours: Vec<f64> = figures[Server::Millrace.name()].iter().map(|run| run.per_second).collect();
         let mut measured = Measured::of(figures);
-        for (name, fastest) in loops.fastest() {
-            measured.more(name, fastest);
-        }
+        loops.tell(&ours, &mut measured);
         Ok(measured)
+    }
+
+    /// A turn of the loops that are a limit of this model.
+    fn loops(&self, service: Option<&Service>, reached: &BTreeMap<usize, u64>, loops: &mut Loops) -> Result<()> {
+        let (bodies, time) = (&self.case.bodies, self.effort.measured);
+        let each = BATCHES.map(|size| (Sizes::All(size), vec![size]));
+        for (sizes, batches) in std::iter::once((Sizes::Reached, mix(reached))).chain(each) {
+            match (self.case.model, service) {
+                (Model::Text | Model::Image, _) => {
+                    let (library, model) = (&self.setup.library, &self.case.path);
+                    loops.add("engine_loop", sizes, engine_loop::run(library, model, bodies, &batches, time)?);
+                }
+                (_, Some(service)) => {
+                    loops.add("engine_loop", sizes.clone(), service.run(Part::Engine, bodies, &batches, time)?);
+                    loops.add("whole_loop", sizes, service.run(Part::Whole, bodies, &batches, time)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn curve(&mut self) -> Result<Measured> {
@@ -215,7 +210,7 @@ impl Bench<'_> {
     }
 
     fn open(&mut self, row: &Row, share: f64) -> Result<Measured> {
-        let nothing = |_: &Self| Ok(());
+        let nothing = |_: &Self, _, _: &Figures| Ok(());
         let closed = self.side_by_side(row, None, nothing)?;
         let peer = closed.get(Server::Triton.name()).or(closed.get(Server::Millrace.name()));
         let highest = Figures::median(peer.context("there is nobody to take the rate from")?).per_second;
@@ -225,7 +220,7 @@ impl Bench<'_> {
     }
 
     fn memory(&mut self, row: &Row) -> Result<Measured> {
-        let mut measured = Measured::of(self.side_by_side(row, None, |_| Ok(()))?);
+        let mut measured = Measured::of(self.side_by_side(row, None, |_, _, _| Ok(()))?);
         let mut command = Command::new(&self.setup.own);
         command.arg("resident").arg("--ort-library").arg(&self.setup.library).arg("--model").arg(&self.case.path);
         let output = command.output().context("the bare engine")?;

@@ -1,8 +1,9 @@
 //! `raw_loop`: raw inputs through the server's own input steps and its engine, a loop for each core and nothing else: no wire,
 //! no queue, no output steps. No server with these steps is faster.
 
+use super::abreast;
 use crate::case::Body;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser as _;
 use millrace_server::{
     batch,
@@ -21,7 +22,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What a loop does with an input.
@@ -60,51 +61,62 @@ impl Service {
         Ok(Self { options, model: model.to_owned(), replica, threads })
     }
 
-    /// Rows a second, over loops side by side.
-    pub fn run(&self, part: Part, bodies: &[Body], size: usize, time: Duration) -> Result<f64> {
+    /// Rows a second with batches of these sizes, again and again, for so long.
+    pub fn run(&self, part: Part, bodies: &[Body], sizes: &[usize], time: Duration) -> Result<f64> {
         let Served::Model(pipeline) = &self.replica.served else { bail!("a service of one model") };
-        let mut by_shape: BTreeMap<Vec<usize>, Vec<(&Body, Vec<Tensor>)>> = BTreeMap::new();
-        for body in bodies {
-            let tensors = prepare(pipeline, body)?;
-            by_shape.entry(tensors[0].shape.clone()).or_default().push((body, tensors));
-        }
-        let together = |inputs| batch::concat(inputs, size).context("inputs of one shape");
+        let together = |inputs: Vec<Vec<Tensor>>| {
+            let rows = inputs.len();
+            batch::concat(inputs, rows).context("inputs of one shape")
+        };
         // What is prepared before is put together before: a limit that copies would flatter.
-        let batches: Vec<(Vec<&Body>, Vec<Tensor>)> = by_shape
-            .values()
-            .flat_map(|alike| alike.chunks_exact(size))
-            .map(|alike| {
-                let (bodies, inputs) = alike.iter().cloned().unzip::<_, _, _, Vec<_>>();
+        let batches: Vec<(Vec<&Body>, Vec<Tensor>)> = alike(pipeline, bodies, sizes)?
+            .into_iter()
+            .map(|batch| {
+                let (bodies, inputs) = batch.into_iter().unzip::<_, _, _, Vec<_>>();
                 Ok((bodies, together(inputs)?))
             })
             .collect::<Result<_>>()?;
-        let one = || -> Result<usize> {
+        ensure!(!batches.is_empty(), "there are too few bodies for a batch of {sizes:?}");
+        let make = || {
             let library = load_library(&ort_library(&self.options.model))?;
             let cpu = OrtOptions::new(vec![millrace_crds::ExecutionProvider::CPU], 1);
-            let mut engine = OrtEngine::load(library, &self.model, &cpu)?;
-            let (begun, mut rows) = (Instant::now(), 0);
-            for (bodies, prepared) in batches.iter().cycle() {
-                match part {
-                    Part::Engine => engine.run(prepared, &mut |_| {})?,
-                    Part::Whole => {
-                        let inputs = bodies.iter().map(|body| prepare(pipeline, body)).collect::<Result<Vec<_>>>()?;
-                        engine.run(&together(inputs)?, &mut |_| {})?;
-                    }
-                }
-                rows += size;
-                if begun.elapsed() >= time {
-                    break;
+            Ok(OrtEngine::load(library, &self.model, &cpu)?)
+        };
+        abreast::run(time, make, |engine, turn| {
+            let (bodies, prepared) = &batches[turn % batches.len()];
+            match part {
+                Part::Engine => engine.run(prepared, &mut |_| {})?,
+                Part::Whole => {
+                    let inputs = bodies.iter().map(|body| prepare(pipeline, body)).collect::<Result<Vec<_>>>()?;
+                    engine.run(&together(inputs)?, &mut |_| {})?;
                 }
             }
-            Ok(rows)
-        };
-        let sessions = std::thread::available_parallelism()?.get();
-        let rows: Result<usize> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..sessions).map(|_| scope.spawn(one)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a loop panicked"))).sum()
-        });
-        Ok(rows? as f64 / time.as_secs_f64())
+            Ok(bodies.len())
+        })
     }
+}
+
+/// A body, and what the model is run on for it.
+type Input<'a> = (&'a Body, Vec<Tensor>);
+
+/// Batches of these sizes, each of inputs of one shape: every input once, as far as whole batches go. Shapes come mixed, for a
+/// loop may end before all had a turn.
+fn alike<'a>(pipeline: &Pipeline, bodies: &'a [Body], sizes: &[usize]) -> Result<Vec<Vec<Input<'a>>>> {
+    let mut by_shape: BTreeMap<Vec<usize>, Vec<Input<'a>>> = BTreeMap::new();
+    for body in bodies {
+        let tensors = prepare(pipeline, body)?;
+        by_shape.entry(tensors[0].shape.clone()).or_default().push((body, tensors));
+    }
+    let mut sizes = sizes.iter().cycle();
+    let mut batches = Vec::new();
+    for mut inputs in by_shape.into_values() {
+        while let Some(size) = sizes.next().filter(|size| **size <= inputs.len()) {
+            batches.push(inputs.split_off(inputs.len() - size));
+        }
+    }
+    let mut order: Vec<usize> = (0..batches.len()).collect();
+    order.sort_by_key(|at| (*at as u32).wrapping_mul(0x9E37_79B9));
+    Ok(order.into_iter().map(|at| std::mem::take(&mut batches[at])).collect())
 }
 
 /// What the model is run on for a body.

@@ -46,6 +46,16 @@ struct Window {
     to: Instant,
 }
 
+impl Window {
+    /// Whether an answer counts. In a closed loop those that come in it do, whenever they were asked for: else each client
+    /// would lose the one that it waits for when the part begins, which is much of the rate where answers take long. In an open
+    /// loop what was due in it counts, also if it was answered late: that is its point.
+    fn counts(self, due: Instant, done: Instant, is_open: bool) -> bool {
+        let at = if is_open { due } else { done };
+        (self.from..self.to).contains(&at)
+    }
+}
+
 /// Runs it. `at_edge` is called at both ends of the part that counts. Any answer that isn't right is the run's error.
 pub fn run(load: &Load, mut at_edge: impl FnMut()) -> Result<Summary> {
     let from = Instant::now() + load.warm_up;
@@ -104,8 +114,7 @@ async fn client(load: Load, first: usize, window: Window, pace: Option<Pace>) ->
         }
         connection.call(&load.requests[body], |answer, length| load.check.answer(body, answer, length)).await?;
         let done = Instant::now();
-        // An open loop counts what was due in the window, also if it was answered late: that is its point.
-        if due >= window.from && (done <= window.to || pace.is_some()) {
+        if window.counts(due, done, pace.is_some()) {
             latencies.push(done - due);
         }
     }
@@ -144,5 +153,25 @@ impl Connection {
             }
             Self::Grpc(grpc) => check(&grpc.call(request.clone()).await?, None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_loop_counts_its_whole_rate_where_answers_take_long() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let window = Window { from: at(1_000), to: at(3_000) };
+        // A client whose answers take 800 ms each has 2.5 in 2 s.
+        let counted = |first: u64, is_open| {
+            (0..5).filter(|turn| window.counts(at(first + turn * 800), at(first + turn * 800 + 800), is_open)).count()
+        };
+        let over_clients: usize = (0..8).map(|client| counted(client * 100, false)).sum();
+        assert_eq!(over_clients, 20, "8 clients of 2.5");
+        assert_eq!((counted(900, false), counted(900, true)), (2, 2));
+        assert!(window.counts(at(2_900), at(9_000), true) && !window.counts(at(900), at(1_100), true));
     }
 }

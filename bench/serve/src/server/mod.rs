@@ -1,27 +1,23 @@
 //! The servers that are measured: how each is started for a model, and which wires it speaks.
 
+mod running;
 mod triton;
 
 use crate::{
     case::{Case, Model},
     check::Check,
-    load::Connection,
-    process::{Awake, Program},
     wire::Wire,
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
-/// Python servers import whole frameworks.
-const READY: Duration = Duration::from_secs(120);
+pub use running::Running;
 
 /// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -251,81 +247,10 @@ fn mlserver(setup: &Setup, case: &Case, [http, grpc]: [u16; 2]) -> Result<PathBu
     Ok(folder)
 }
 
-/// A server that runs.
-pub struct Running {
-    /// Which.
-    pub server: Server,
-    /// Its process.
-    pub program: Program,
-    http: u16,
-    grpc: u16,
-}
-
-impl Running {
-    /// Starts a server, waits until it answers a body rightly on each wire that it speaks, and stops it.
-    pub fn start(server: Server, setup: &Setup, case: &Case) -> Result<Self> {
-        let [http, grpc] = free_ports()?;
-        let mut command = server.command(setup, case, [http, grpc])?;
-        command.current_dir(&setup.work);
-        let log = setup.work.join(format!("{}-{}.log", server.name(), case.model.name()));
-        let mut program = Program::start(&mut command, &log)?;
-        for wire in Wire::ALL.into_iter().filter(|&wire| server.serves(case.model, wire)) {
-            ready(server, case, wire, &mut program, if wire == Wire::Grpc { grpc } else { http })
-                .with_context(|| format!("{} over {} ({})", server.name(), wire.name(), log.display()))?;
-        }
-        let running = Self { server, program, http, grpc };
-        drop(running.awake());
-        Ok(running)
-    }
-
-    /// Lets it go on for as long as the guard lives; before and after, it is stopped and takes nothing from the others.
-    /// Ray's parts would give each other up: it goes on all the time.
-    pub fn awake(&self) -> Option<Awake<'_>> {
-        (self.server != Server::Ray).then(|| self.program.awake())
-    }
-
-    /// Where it answers on a wire.
-    pub fn address(&self, wire: Wire) -> SocketAddr {
-        let port = if wire == Wire::Grpc { self.grpc } else { self.http };
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-    }
-}
-
 /// Whether answers are looked at: those of `echo` are nobody's.
 pub fn check(server: Server, case: &Case, wire: Wire) -> Check {
     let check = Check::new(case, wire);
     if server == Server::Echo { check.of_nothing() } else { check }
-}
-
-fn ready(server: Server, case: &Case, wire: Wire, program: &mut Program, port: u16) -> Result<()> {
-    let begun = Instant::now();
-    let request = wire.request(case.model.name(), &case.bodies[0]);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let check = check(server, case, wire);
-    loop {
-        let call = async {
-            let mut connection = Connection::open(wire, address).await?;
-            connection.call(&request, |answer, length| check.answer(0, answer, length)).await
-        };
-        let limited = async { tokio::time::timeout(Duration::from_secs(20), call).await };
-        let error = match runtime.block_on(limited) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => anyhow::anyhow!("no answer"),
-        };
-        if let Some(told) = program.ended() {
-            bail!("{told}");
-        }
-        ensure!(begun.elapsed() < READY, "it isn't ready: {error:#}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Two ports that are free now.
-fn free_ports() -> Result<[u16; 2]> {
-    let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-    Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
 }
 
 /// A link to a file in a folder of its own, made anew.
