@@ -1,8 +1,9 @@
 //! Lateness that is the profile's fault: answers that came late while what was ready should have sufficed. Load that
 //! changes within seconds, a slow neighbour, a pipeline that grew dearer: a profile knows none of it.
 
+use crate::speeds::Speeds;
 use crate::traffic::Answered;
-use crate::{Count, Objective, Service, Signals, Slot};
+use crate::{Objective, Service, Signals};
 
 /// Seconds over which answers are gathered.
 const SPAN: f64 = 30.0;
@@ -35,24 +36,17 @@ impl Cover {
     }
 }
 
-/// Whether the replicas that are ready should sustain the load, with no more in flight than is served in time.
+/// Whether what serves should sustain the load, with no more in flight than is served in time.
 pub(crate) fn is_enough(service: &Service, signals: &Signals, objective: Option<Objective>) -> bool {
-    let plan = &service.plan;
     let Some(objective) = objective else { return false };
-    let serving = plan.revisions.loaded();
-    let ready = || service.replicas.iter().filter(|(slot, count)| slot.revision == *serving && count.ready > 0);
-    let all: f64 = ready().map(|(_, count)| f64::from(count.ready)).sum();
-    let of = |(slot, count): (&Slot, &Count)| {
-        let profile = service.profiles.get(&slot.pool)?;
-        Some(f64::from(count.ready) * profile.sustained(plan.objective, plan.max_batch).each(all))
-    };
-    let capacity: f64 = ready().filter_map(of).sum();
+    let (capacity, _) = Speeds::of(service).serving(service);
     signals.arrivals_short <= capacity && signals.in_flight_mean <= capacity * objective.target && signals.held == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Count;
     use crate::testing::*;
 
     #[test]
@@ -83,5 +77,7 @@ mod tests {
         assert!(!is_enough(&service, &load(0.9 * one), None));
         service.replicas.insert(slot("r1", ONPREM), Count { desired: 1, ..Count::default() });
         assert!(!holds(&service, load(0.9 * one)), "it is asked for, not ready");
+        service.replicas.insert(slot("r1", ONPREM), Count { desired: 1, bridging: 1, ..Count::default() });
+        assert!(holds(&service, load(0.9 * one)), "a standby server answers in its place");
     }
 }

@@ -3,28 +3,12 @@
 use crate::decide::Cause;
 use crate::forecast::{Ability, Need, need};
 use crate::memory::REFUSED_AFTER;
-use crate::profile::Sustained;
+use crate::speeds::{NOTHING, Speed, Speeds};
 use crate::{PoolName, Profile, Revision, Service, Slot};
 use litemap::LiteMap;
 
 /// Seconds beyond the usual start after which a replica that isn't ready counts as failed.
 const OVERDUE: f64 = 60.0;
-
-/// What one replica on a pool does.
-#[derive(Clone, Copy, Debug)]
-pub struct Speed {
-    /// Requests per second within the objective, alone.
-    pub rate: f64,
-    /// The same, and among others.
-    pub sustained: Sustained,
-    /// Seconds of a lone request.
-    pub lone: f64,
-    /// Whether a lone request is in time.
-    pub meets: bool,
-}
-
-/// Of a pool that the plan doesn't have.
-const NOTHING: Speed = Speed { rate: 1e-9, sustained: Sustained::flat(1e-9), lone: f64::MAX, meets: false };
 
 /// A decision in the making.
 #[derive(Debug)]
@@ -47,33 +31,24 @@ pub struct Draft<'a> {
     pub done: bool,
     /// Replicas that the serving revision takes over from the one before.
     pub carry: u64,
-    /// Of each pool of the plan, in its order.
-    speeds: Vec<Speed>,
+    /// What replicas do.
+    speeds: Speeds,
 }
 
 impl<'a> Draft<'a> {
     /// The draft that changes nothing.
     pub fn open(now: f64, service: &'a Service) -> Self {
-        let plan = &service.plan;
-        let speeds = plan.pools.iter().map(|pool| {
-            let known = service.profiles.get(&pool.name).copied();
-            let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed));
-            let profile = profile.sound_or_prior(pool.relative_speed);
-            let sustained = profile.sustained(plan.objective, plan.max_batch);
-            let (lone, meets) = (profile.time(1.0), profile.meets(plan.objective));
-            Speed { rate: sustained.one(), sustained, lone, meets }
-        });
         let mut draft = Self {
             service,
             now,
             need: None,
-            hold: service.memory.hold_seconds(plan, &service.replicas),
+            hold: service.memory.hold_seconds(&service.plan, &service.replicas),
             targets: service.replicas.iter().map(|(slot, count)| (slot.clone(), count.desired)).collect(),
             causes: Vec::new(),
             blocked: None,
             done: false,
             carry: 0,
-            speeds: speeds.collect(),
+            speeds: Speeds::of(service),
         };
         draft.need = need(service.signals.as_ref(), draft.ability());
         draft
@@ -107,8 +82,7 @@ impl<'a> Draft<'a> {
 
     /// What one replica on `pool` does.
     pub fn speed(&self, pool: &PoolName) -> Speed {
-        let place = self.service.plan.pools.iter().position(|known| known.name == *pool);
-        place.map_or(NOTHING, |place| self.speeds[place])
+        self.speeds.on(pool).unwrap_or(NOTHING)
     }
 
     /// Replicas in `slot` that the scheduler has refused for too long, while they are still asked for.
@@ -131,14 +105,7 @@ impl<'a> Draft<'a> {
             let overdue = if any_ready { self.overdue(slot) } else { 0 };
             (slot, target.saturating_sub(self.refused(slot)).saturating_sub(overdue))
         });
-        self.together(counts.collect())
-    }
-
-    /// Requests per second that so many replicas sustain together.
-    fn together(&self, counts: Vec<(&Slot, u32)>) -> f64 {
-        let all: f64 = counts.iter().map(|(_, count)| f64::from(*count)).sum();
-        let rates = counts.iter().filter(|(_, count)| *count > 0);
-        rates.map(|(slot, count)| f64::from(*count) * self.speed(&slot.pool).sustained.each(all)).sum()
+        self.speeds.together(counts.collect())
     }
 
     /// The same without the spare replicas that `minWarm` keeps beyond need.
@@ -175,13 +142,8 @@ impl<'a> Draft<'a> {
     }
 
     fn ability(&self) -> Ability {
-        let slots = self.service.replicas.iter().filter(|(slot, _)| slot.revision == *self.serving());
-        let counts =
-            slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, count)| (slot, count.ready + count.bridging));
-        let counts: Vec<(&Slot, u32)> = counts.collect();
-        let ready = counts.iter().map(|(_, count)| f64::from(*count)).sum();
-        let rate = self.together(counts);
-        let lone = self.speeds.iter().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
+        let (rate, ready) = self.speeds.serving(self.service);
+        let lone = self.speeds.all().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
         let profile = Profile { measured: false, ..Profile::measured(lone, 0.0) };
         Ability {

@@ -37,6 +37,7 @@ mod rehearse;
 mod room;
 mod series;
 mod signal;
+mod speeds;
 mod standby;
 mod state;
 #[cfg(test)]

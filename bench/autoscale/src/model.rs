@@ -116,6 +116,19 @@ impl Start {
         Self { mean, spread: 0.25, loads: Vec::new() }
     }
 
+    /// Whether a phase is left of a start once a standby server has a model: its image and process are there, the model's files
+    /// and its built engine lie on the node, and the operator sees it ready at once.
+    #[must_use]
+    pub fn is_assigned(phase: &str) -> bool {
+        matches!(phase, "load" | "warm-up" | "route")
+    }
+
+    /// Seconds until a standby server has a model, the mean.
+    #[must_use]
+    pub fn assigned(&self) -> f64 {
+        PHASES.iter().filter(|(name, _)| Self::is_assigned(name)).map(|(_, share)| self.mean * share).sum()
+    }
+
     /// One start, in seconds.
     pub fn draw(&self, random: &mut Random) -> f64 {
         self.draw_phases(random, |_| true)

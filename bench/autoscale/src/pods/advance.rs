@@ -1,10 +1,8 @@
 //! What time does to pods: nodes come and go, starts end, spot accelerators are taken, standby servers stand in.
 
 use super::{Event, Pod, Pods, Stage};
+use crate::model::Start;
 
-/// What is left of a start once a standby server has a model: its image and process are there, the model's files and its
-/// built engine lie on the node, and the operator sees it ready at once.
-const ASSIGNED: [&str; 3] = ["load", "warm-up", "route"];
 /// Seconds that a node without a pod is kept.
 const NODE_KEPT: f64 = 60.0;
 
@@ -62,7 +60,7 @@ impl Pods {
         for service in without {
             let Some(place) = self.accounts[pool].spare.iter().position(|ready| *ready <= now) else { return };
             self.accounts[pool].spare.remove(place);
-            let start = self.pools[pool].start.draw_phases(&mut self.random, |name| ASSIGNED.contains(&name));
+            let start = self.pools[pool].start.draw_phases(&mut self.random, Start::is_assigned);
             let id = self.next_id;
             self.next_id += 1;
             let stage = Stage::Starting(now + start);
