@@ -39,8 +39,15 @@ impl Cover {
 /// Whether what serves should sustain the load, with no more in flight than is served in time.
 pub(crate) fn is_enough(service: &Service, signals: &Signals, objective: Option<Objective>) -> bool {
     let Some(objective) = objective else { return false };
+    if signals.held > 0 {
+        return false;
+    }
+    // Of many services most have nothing to serve at a time.
+    if signals.arrivals_short <= 0.0 && signals.in_flight_mean <= 0.0 {
+        return true;
+    }
     let (capacity, _) = Speeds::of(service).serving(service);
-    signals.arrivals_short <= capacity && signals.in_flight_mean <= capacity * objective.target && signals.held == 0
+    signals.arrivals_short <= capacity && signals.in_flight_mean <= capacity * objective.target
 }
 
 #[cfg(test)]

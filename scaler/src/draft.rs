@@ -32,7 +32,7 @@ pub struct Draft<'a> {
     /// Replicas that the serving revision takes over from the one before.
     pub carry: u64,
     /// What replicas do.
-    speeds: Speeds,
+    speeds: Speeds<'a>,
 }
 
 impl<'a> Draft<'a> {

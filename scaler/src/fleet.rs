@@ -30,6 +30,9 @@ pub struct Service {
     pub signals: Option<Signals>,
     /// Service times of the serving revision by pool; a pool without one gets a prior.
     pub profiles: LiteMap<PoolName, Profile>,
+    /// How many times what the profiles say replicas have turned out to sustain; `None`: nobody knows.
+    #[serde(with = "crate::figure::option", default)]
+    pub reach: Option<f64>,
     /// What earlier decisions left.
     pub memory: Memory,
 }

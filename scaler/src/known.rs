@@ -35,18 +35,18 @@ pub(crate) struct Known {
     pub(crate) learners: LiteMap<ProfileKey, Box<Learner>>,
 }
 
-/// What one gateway said of one service.
+/// What one gateway said of one service. There are many: it is kept small.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// In which of the gateway's reports; 0: in none.
     report: u32,
     pub(crate) in_flight: u32,
     pub(crate) held: u32,
-    pub(crate) idle_seconds: Option<f64>,
+    pub(crate) idle_seconds: Option<f32>,
     pub(crate) arrivals: Counter,
     /// Answers, and the late ones by the target in seconds that they were counted by; no number: by none.
     answered: Answered,
-    target: f64,
+    target: f32,
 }
 
 impl Known {
@@ -77,6 +77,7 @@ impl Known {
         let life = gateway.started_at;
         let target = self.terms.and_then(|terms| terms.objective).map_or(f64::NAN, |objective| objective.target);
         let answered = Answered::of(&sample.latency, bounds, target);
+        let target = target as f32;
         let seen = self.seen_at(gateway.place);
         let follows = seen.arrivals.follows(now, life);
         let increase = seen.arrivals.advance(now, life, sample.arrivals);
@@ -89,8 +90,9 @@ impl Known {
         (seen.answered, seen.target) = (answered, target);
         seen.report = gateway.report;
         (seen.in_flight, seen.held) = (short(sample.in_flight), short(sample.held));
-        seen.idle_seconds = sample.idle_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
-        let last = seen.idle_seconds.map(|idle| now - idle);
+        let idle = sample.idle_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+        seen.idle_seconds = idle.map(|seconds| seconds as f32);
+        let last = idle.map(|seconds| now - seconds);
         if let Some(increase) = increase {
             self.traffic.add(increase);
         }

@@ -17,11 +17,6 @@ const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
 const CREST: usize = 12;
 
 impl Known {
-    /// Tells the profiles what replicas have turned out to sustain.
-    pub(crate) fn reach(&self, service: &mut Service) {
-        service.profiles.iter_mut().for_each(|(_, profile)| profile.reach = self.reach.times);
-    }
-
     /// Judges the profiles by the answers since the last pass.
     pub(crate) fn judge(&mut self, now: f64, service: &Service) {
         let objective = self.terms.and_then(|terms| terms.objective);
@@ -146,7 +141,7 @@ fn terms(service: &Service) -> Terms {
     let least = plan.bounds.min.max(plan.bounds.min_warm).max(1);
     Terms {
         lead: slowest.unwrap_or_else(|| memory.start_seconds(&pool.name)),
-        sustained: profile.sustained(plan.objective, plan.max_batch),
+        sustained: service.sustained(profile),
         least: f64::from(least),
         objective: Some(objective),
         patience: (objective.target - 2.0 * profile.time(1.0)).max(objective.target / 4.0),

@@ -36,20 +36,13 @@ pub struct Profile {
     pub per_row: f64,
     /// Whether it was measured on this kind of accelerator.
     pub measured: bool,
-    /// How many times what these figures say a replica has turned out to sustain within the objective.
-    #[serde(default = "one", with = "crate::figure")]
-    pub reach: f64,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 impl Profile {
     /// One that was measured.
     #[must_use]
     pub fn measured(fixed: f64, per_row: f64) -> Self {
-        Self { fixed, per_row, measured: true, reach: 1.0 }
+        Self { fixed, per_row, measured: true }
     }
 
     /// The prior for an accelerator so many times as fast as the reference.
@@ -124,7 +117,7 @@ impl Profile {
             full: most / self.time(most),
             idle: 1.0 - busy.min(CEILING_UTILISATION),
             pooling: POOLING.min(POOLING_OF_ROWS * before / rare),
-            reach: self.reach,
+            reach: 1.0,
         }
     }
 }
@@ -141,7 +134,7 @@ pub(crate) struct Sustained {
     /// The part of its limit that one alone must leave idle, which falls with the power `pooling` of their number.
     idle: f64,
     pooling: f64,
-    /// The profile's.
+    /// How many times what the profile says a replica has turned out to sustain.
     reach: f64,
 }
 
@@ -153,7 +146,12 @@ impl Sustained {
 
     /// As the profile says it, whatever replicas have turned out to sustain.
     pub(crate) fn as_said(self) -> Self {
-        Self { reach: 1.0, ..self }
+        self.reaching(1.0)
+    }
+
+    /// So many times what the profile says.
+    pub(crate) fn reaching(self, reach: f64) -> Self {
+        Self { reach, ..self }
     }
 
     /// One alone.

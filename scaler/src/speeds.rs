@@ -19,21 +19,28 @@ pub struct Speed {
 /// Of a pool that the plan doesn't have.
 pub const NOTHING: Speed = Speed { rate: 1e-9, sustained: Sustained::flat(1e-9), lone: f64::MAX, meets: false };
 
+impl Service {
+    /// What replicas with this profile sustain, as far as they have turned out to.
+    pub(crate) fn sustained(&self, profile: Profile) -> Sustained {
+        profile.sustained(self.plan.objective, self.plan.max_batch).reaching(self.reach.unwrap_or(1.0))
+    }
+}
+
 /// That of each pool of a plan.
 #[derive(Debug)]
-pub struct Speeds(Vec<(PoolName, Speed)>);
+pub struct Speeds<'a>(Vec<(&'a PoolName, Speed)>);
 
-impl Speeds {
+impl<'a> Speeds<'a> {
     /// By what is known of the service, or else by how fast its pools are said to be.
-    pub fn of(service: &Service) -> Self {
+    pub fn of(service: &'a Service) -> Self {
         let plan = &service.plan;
         let pools = plan.pools.iter().map(|pool| {
             let known = service.profiles.get(&pool.name).copied();
             let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed));
             let profile = profile.sound_or_prior(pool.relative_speed);
-            let sustained = profile.sustained(plan.objective, plan.max_batch);
+            let sustained = service.sustained(profile);
             let (lone, meets) = (profile.time(1.0), profile.meets(plan.objective));
-            (pool.name.clone(), Speed { rate: sustained.one(), sustained, lone, meets })
+            (&pool.name, Speed { rate: sustained.one(), sustained, lone, meets })
         });
         Self(pools.collect())
     }
@@ -45,7 +52,7 @@ impl Speeds {
 
     /// That of a pool; `None`: the plan doesn't have it.
     pub fn on(&self, pool: &PoolName) -> Option<Speed> {
-        self.0.iter().find(|(name, _)| name == pool).map(|(_, speed)| *speed)
+        self.0.iter().find(|(name, _)| *name == pool).map(|(_, speed)| *speed)
     }
 
     /// Requests per second that so many replicas sustain together; none on pools that the plan doesn't have.

@@ -201,7 +201,7 @@ impl State {
             in_flight += seen.map_or(0, |seen| u64::from(seen.in_flight));
             held += seen.map_or(0, |seen| u64::from(seen.held));
             // One that has seen no request since its start proves no more than the time since then.
-            let idle = seen.and_then(|seen| seen.idle_seconds);
+            let idle = seen.and_then(|seen| seen.idle_seconds).map(f64::from);
             last = last.max(idle.map_or(gateway.started_at, |idle| gateway.at - idle));
         }
         let nothing = Known::default();
@@ -236,7 +236,7 @@ impl State {
         known.memory.begin(now);
         service.memory = known.memory.clone();
         service.profiles = known.profiles(&service.plan);
-        known.reach(service);
+        service.reach = Some(known.reach.times);
         let forecast = known.foresee(now, service);
         known.recall_fall();
         service.memory.need_at_fall = known.memory.need_at_fall;

@@ -55,6 +55,7 @@ pub fn service(name: &str) -> Service {
         replicas: LiteMap::from_iter([(slot("r1", ONPREM), ready(1)), (slot("r1", CLOUD), ready(0))]),
         signals: Some(load(0.0)),
         profiles: LiteMap::from_iter([(ONPREM.into(), profile), (CLOUD.into(), profile)]),
+        reach: None,
         memory: crate::Memory::default(),
     }
 }
@@ -98,12 +99,12 @@ pub fn fleet(services: Vec<Service>) -> Fleet {
 
 /// Requests per second that one replica of [`service`] sustains.
 pub fn sustained(service: &Service) -> f64 {
-    service.profiles[&ONPREM.into()].sustainable(service.plan.objective, service.plan.max_batch)
+    service.sustained(service.profiles[&ONPREM.into()]).one()
 }
 
 /// Requests per second that so many replicas of [`service`] sustain together.
 pub fn sustained_by(service: &Service, replicas: u32) -> f64 {
-    let sustained = service.profiles[&ONPREM.into()].sustained(service.plan.objective, service.plan.max_batch);
+    let sustained = service.sustained(service.profiles[&ONPREM.into()]);
     f64::from(replicas) * sustained.each(f64::from(replicas))
 }
 
