@@ -57,7 +57,7 @@ impl Profile {
     pub fn moved(&self, from_speed: f64, to_speed: f64) -> Self {
         let factor = from_speed / to_speed;
         let factor = if factor.is_finite() && factor > 0.0 { factor } else { 1.0 };
-        Self { fixed: self.fixed * factor, per_row: self.per_row * factor, measured: false, ..*self }
+        Self { fixed: self.fixed * factor, per_row: self.per_row * factor, measured: false }
     }
 
     /// This profile, or the prior if it is no such thing.
