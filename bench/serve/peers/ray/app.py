@@ -8,6 +8,7 @@ import onnxruntime
 import ray
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 TYPES = {"FP32": numpy.float32, "INT64": numpy.int64}
 CORES = int(os.environ["BENCH_CORES"])
@@ -28,7 +29,8 @@ class Onnx:
             for each in asked["inputs"]
         }
         values = self.session.run(None, feeds)
-        return {"outputs": [{"name": name, "data": value.ravel().tolist()} for name, value in zip(self.names, values)]}
+        outputs = [{"name": name, "data": value.ravel().tolist()} for name, value in zip(self.names, values)]
+        return JSONResponse({"outputs": outputs})
 
 
 if __name__ == "__main__":
