@@ -151,7 +151,10 @@ pub fn trouble_of_event(event: &Event) -> Option<Trouble> {
     let text = event.message.clone().unwrap_or_default();
     let count = event.count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     match event.reason.as_deref()? {
-        "FailedMount" => Some(Trouble { reason: reason::MISSING_REFERENCE, message: mount_failure(&text), count }),
+        "FailedMount" => {
+            let (reason, message) = mount_failure(&text);
+            Some(Trouble { reason, message, count })
+        }
         "FailedCreatePodSandBox" | "FailedAttachVolume" => {
             Some(Trouble { reason: reason::STARTING, message: text, count })
         }
@@ -159,10 +162,15 @@ pub fn trouble_of_event(event: &Event) -> Option<Trouble> {
     }
 }
 
-/// `MountVolume.SetUp failed for volume "credentials" : secret "models" not found` becomes its last part.
-fn mount_failure(text: &str) -> String {
+/// What is missing and what the kubelet will try again are told by the same event, and differ in their words alone: of
+/// `MountVolume.SetUp failed for volume "credentials" : secret "models" not found` the last part says it.
+fn mount_failure(text: &str) -> (&'static str, String) {
     let cause = text.split_once(" : ").map_or(text, |(_, cause)| cause);
-    format!("a volume can't be mounted: {cause}; create what is missing in the service's namespace")
+    if ["not found", "non-existent"].iter().any(|words| cause.contains(words)) {
+        let told = format!("a volume can't be mounted: {cause}; create what is missing in the service's namespace");
+        return (reason::MISSING_REFERENCE, told);
+    }
+    (reason::STARTING, format!("a volume isn't mounted yet: {cause}; the node tries again"))
 }
 
 #[cfg(test)]
@@ -209,10 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_is_told_by_an_event() {
-        let event: Event = serde_json::from_value(json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": "MountVolume.SetUp failed for volume \"credentials\" : secret \"models\" not found"})).unwrap();
-        let trouble = trouble_of_event(&event).unwrap();
-        assert_eq!(trouble.reason, reason::MISSING_REFERENCE);
-        assert!(trouble.message.contains("secret \"models\" not found"));
+    fn what_is_missing_is_told_by_an_event_and_what_takes_a_while_is_not_held_against_the_spec() {
+        let told = |cause: &str| {
+            let message = format!("MountVolume.SetUp failed for volume \"credentials\" : {cause}");
+            let event = json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": message});
+            trouble_of_event(&serde_json::from_value(event).unwrap()).unwrap()
+        };
+        for cause in ["secret \"models\" not found", "references non-existent secret key: token"] {
+            let trouble = told(cause);
+            assert_eq!(trouble.reason, reason::MISSING_REFERENCE);
+            assert!(trouble.message.contains(cause), "{}", trouble.message);
+        }
+        let busy = told("failed to sync secret cache: timed out waiting for the condition");
+        assert_eq!(busy.reason, reason::STARTING, "a node that is busy: {}", busy.message);
     }
 }
