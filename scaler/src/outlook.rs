@@ -5,7 +5,7 @@ use crate::experience::MULTIPLIERS;
 use crate::known::Known;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
 use crate::traffic::Answered;
-use crate::{Profile, Service, ServiceId, State};
+use crate::{Service, ServiceId, State};
 
 /// A service that has not rehearsed yet is ready for so many times the highest load of the last hour.
 const NEW: f64 = 1.2;
@@ -131,8 +131,7 @@ fn terms(service: &Service) -> Terms {
     let own = service.replicas.iter().filter(|(slot, count)| slot.revision == *serving && count.desired > 0);
     let most = own.max_by_key(|(_, count)| count.desired).and_then(|(slot, _)| plan.pool(&slot.pool));
     let Some(pool) = most.or(plan.pools.first()) else { return Terms::default() };
-    let known = service.profiles.get(&pool.name).copied();
-    let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed)).sound_or_prior(pool.relative_speed);
+    let profile = service.profile(pool);
     let objective = profile.objective_or_default(plan.objective);
     // What is asked for next may be on the slowest pool that was ever used; what is on the fast ones is there already.
     let memory = &service.memory;

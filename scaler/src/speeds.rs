@@ -1,7 +1,7 @@
 //! What replicas of a service do on the pools of its plan.
 
 use crate::profile::Sustained;
-use crate::{PoolName, Profile, Service, Slot};
+use crate::{PoolName, PoolPlan, Profile, Service, Slot};
 
 /// What one replica on a pool does.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,12 @@ pub struct Speed {
 pub const NOTHING: Speed = Speed { rate: 1e-9, sustained: Sustained::flat(1e-9), lone: f64::MAX, meets: false };
 
 impl Service {
+    /// What is known of a pool, or else what it is said to be.
+    pub(crate) fn profile(&self, pool: &PoolPlan) -> Profile {
+        let known = self.profiles.get(&pool.name).copied();
+        known.unwrap_or_else(|| Profile::prior(pool.relative_speed)).sound_or_prior(pool.relative_speed)
+    }
+
     /// What replicas with this profile sustain, as far as they have turned out to.
     pub(crate) fn sustained(&self, profile: Profile) -> Sustained {
         profile.sustained(self.plan.objective, self.plan.max_batch).reaching(self.reach.unwrap_or(1.0))
@@ -35,9 +41,7 @@ impl<'a> Speeds<'a> {
     pub fn of(service: &'a Service) -> Self {
         let plan = &service.plan;
         let pools = plan.pools.iter().map(|pool| {
-            let known = service.profiles.get(&pool.name).copied();
-            let profile = known.unwrap_or_else(|| Profile::prior(pool.relative_speed));
-            let profile = profile.sound_or_prior(pool.relative_speed);
+            let profile = service.profile(pool);
             let sustained = service.sustained(profile);
             let (lone, meets) = (profile.time(1.0), profile.meets(plan.objective));
             (&pool.name, Speed { rate: sustained.one(), sustained, lone, meets })

@@ -1,6 +1,6 @@
 //! Figures: of one run, and the median of several with how far they spread.
 
-use crate::process::Usage;
+use crate::process::{Usage, cores};
 use millrace_bench::{latency::Summary, median::median};
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -40,7 +40,7 @@ impl Figures {
     /// From what the generator saw, and what the server used at both edges.
     pub fn of(summary: &Summary, [before, after]: [Edge; 2], batches: BTreeMap<usize, u64>) -> Self {
         let mib = |kib: u64| kib as f64 / 1_024.0;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        let cores = cores() as f64;
         let generator = after.generator.saturating_sub(before.generator).as_secs_f64();
         let (before, after) = (before.server, after.server);
         let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();

@@ -14,6 +14,11 @@ use std::{
     time::Duration,
 };
 
+/// Cores that there are.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Processor time of this process.
 pub fn own() -> Duration {
     let time = |part: TimeVal| Duration::from_micros(part.num_microseconds().unsigned_abs());

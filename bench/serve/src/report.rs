@@ -1,6 +1,6 @@
 //! What came of it: raw figures, medians and ratios as JSON, one entry for each row, and a table to read.
 
-use crate::{figure::Figures, row::Row};
+use crate::{figure::Figures, process::cores, row::Row};
 use anyhow::{Context, Result};
 use millrace_bench::median::spread;
 use serde_json::{Map, Value, json};
@@ -169,7 +169,7 @@ pub fn machine() -> Value {
     };
     json!({
         "processor": line(&read("/proc/cpuinfo"), "model name"),
-        "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "cores": cores(),
         "memory": line(&read("/proc/meminfo"), "MemTotal"),
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
         "load_average_before": load_average(),

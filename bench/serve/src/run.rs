@@ -164,7 +164,9 @@ impl Bench<'_> {
 
     fn closed(&mut self, row: &Row) -> Result<Measured> {
         let service = match self.case.model.is_raw() {
-            true => Some(Service::load(&server::arguments(self.setup, &self.case)?, &self.case.path)?),
+            true => {
+                Some(Service::load(&server::arguments(self.setup, &self.case)?, &self.case.path, &self.case.bodies)?)
+            }
             false => None,
         };
         let mut loops = Loops::default();
@@ -192,8 +194,8 @@ impl Bench<'_> {
                     loops.add("engine_loop", sizes, engine_loop::run(library, model, bodies, &batches, time)?);
                 }
                 (_, Some(service)) => {
-                    loops.add("engine_loop", sizes.clone(), service.run(Part::Engine, bodies, &batches, time)?);
-                    loops.add("whole_loop", sizes, service.run(Part::Whole, bodies, &batches, time)?);
+                    loops.add("engine_loop", sizes.clone(), service.run(Part::Engine, &batches, time)?);
+                    loops.add("whole_loop", sizes, service.run(Part::Whole, &batches, time)?);
                 }
                 _ => {}
             }

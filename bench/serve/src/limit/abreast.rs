@@ -1,5 +1,6 @@
 //! Loops side by side, one for each core, and nothing beside them.
 
+use crate::process::cores;
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,7 @@ pub fn run<S: Send>(
     make: impl Fn() -> Result<S>,
     step: impl Fn(&mut S, usize) -> Result<usize> + Sync,
 ) -> Result<f64> {
-    let cores = std::thread::available_parallelism()?.get();
-    let states = (0..cores).map(|_| make()).collect::<Result<Vec<S>>>()?;
+    let states = (0..cores()).map(|_| make()).collect::<Result<Vec<S>>>()?;
     let one = |(number, mut state): (usize, S)| {
         let (begun, mut rows) = (Instant::now(), 0);
         // Loops that run the same batch at the same time would share what it holds.
@@ -44,7 +44,7 @@ mod tests {
             Ok(1)
         };
         let rate = run(time, || Ok(()), step).expect("loops");
-        let most = 50.0 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        let most = 50.0 * cores() as f64;
         assert!(rate <= most, "{rate} rows a second of {most}");
         assert!(run(time, || Ok(()), |_, _| bail!("no")).is_err());
     }

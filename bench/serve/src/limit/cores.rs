@@ -1,5 +1,6 @@
 //! A runtime for each core, and connections dealt out in turn: what a limit listens with.
 
+use crate::process::cores;
 use anyhow::Result;
 use std::{future::Future, net::TcpStream, rc::Rc, sync::mpsc::sync_channel};
 use tokio::sync::mpsc::unbounded_channel;
@@ -14,9 +15,8 @@ where
     S: 'static,
     F: Future<Output = ()> + 'static,
 {
-    let cores = std::thread::available_parallelism()?.get();
     let mut senders = Vec::new();
-    for _ in 0..cores {
+    for _ in 0..cores() {
         let (sender, mut streams) = unbounded_channel::<TcpStream>();
         let (told, ready) = sync_channel(1);
         let (make, serve) = (make.clone(), serve.clone());
@@ -44,7 +44,7 @@ where
         let stream = stream?;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        senders[number % cores].send(stream)?;
+        senders[number % senders.len()].send(stream)?;
     }
     Ok(())
 }

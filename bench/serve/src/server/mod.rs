@@ -6,6 +6,7 @@ mod triton;
 use crate::{
     case::{Case, Model},
     check::Check,
+    process::cores,
     wire::Wire,
 };
 use anyhow::{Context, Result};
@@ -178,10 +179,6 @@ impl Server {
             .env("BENCH_CORES", cores().to_string());
         Ok(command)
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// What is to be said of raw inputs, by the peer that has their reference.

@@ -1,10 +1,11 @@
 //! Triton: the program that the package nvidia-pytriton bundles. With a folder of backends that has Triton's own for ONNX
 //! Runtime, that is what runs; the package itself has only the one for Python.
 
-use super::{Setup, cores, link};
+use super::{Setup, link};
 use crate::{
     bare::{Bare, Outlet},
     case::{Case, Model},
+    process::cores,
 };
 use anyhow::{Context, Result};
 use ort::value::TensorElementType;
