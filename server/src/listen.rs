@@ -66,7 +66,8 @@ impl Wire {
         Self { calls, streams }
     }
 
-    /// Answers one request.
+    /// Answers one request. What a kind of call takes much room for is in an allocation of its own: a future moves a few times
+    /// before it is polled, with all the room that any kind may take.
     ///
     /// # Errors
     /// Never: errors are responses.
@@ -79,11 +80,10 @@ impl Wire {
         if grpc {
             let limits = replica.facts.limits.lowered(request.headers());
             if unary::fits(&request) {
-                return Ok(unary::answer(&self.calls, request, limits).await);
+                return Ok(Box::pin(unary::answer(&self.calls, request, limits)).await);
             }
             as_it_came(request.headers_mut());
             let service = self.streams.clone().max_decoding_message_size(grpc::message_limit(limits.bytes));
-            // In an allocation of its own: the others don't carry the room that it takes from place to place.
             let answered = Box::pin(service.oneshot(request)).await;
             return answered.map(|response| too_large_is_exhausted(response, limits.bytes));
         }
@@ -210,7 +210,7 @@ where
     let stream = TokioIo::new(Screen::new(stream, verdict.clone()));
     let answer = move |request| {
         heard.store(true, Ordering::Relaxed);
-        let answered = verdict.clear().then(|| answer(request));
+        let answered = verdict.clear().then(|| Box::pin(answer(request)));
         async move {
             match answered {
                 Some(answered) => answered.await,

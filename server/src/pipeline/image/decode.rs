@@ -145,7 +145,8 @@ fn ends(body: &[u8]) -> bool {
     while let Some(&[0xff, mark]) = body.get(at..at + 2) {
         match mark {
             0xff => at += 1,
-            0xda => return body[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
+            // From the back, where a whole file has it.
+            0xda => return body[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]),
             0x01 | 0xd0..=0xd8 => at += 2,
             _ => match body.get(at + 2..at + 4) {
                 Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),

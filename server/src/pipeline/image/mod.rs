@@ -8,6 +8,8 @@ mod resize;
 mod tensor;
 mod turn;
 mod warp;
+mod weigh;
+mod windows;
 
 pub use decode::Decode;
 pub use pixels::{Geometry, Pixels};

@@ -1,9 +1,10 @@
 //! Resizing: which size an image gets, and where it lies in its frame.
 
 use super::{
-    convolve::{Filter, Kernel, convolve, nearest},
+    convolve::{convolve, nearest},
     decode::Decode,
     pixels::{Geometry, Pixels},
+    windows::{Filter, Kernel},
 };
 use crate::error::Error;
 use millrace_crds::{self as crds, Anchor, ResizeFilter, ResizeMode};
