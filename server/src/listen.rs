@@ -40,6 +40,8 @@ const CONNECTIONS: usize = 1024;
 const HEADER_BYTES: usize = 32 << 10;
 const HEADERS: usize = 64;
 const STREAMS: u32 = 256;
+/// Bytes of a frame of HTTP/2 at most: a tensor comes in few, and in one piece if it fits.
+const FRAME: u32 = 1 << 20;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const FIRST_REQUEST: Duration = Duration::from_secs(40);
 /// How long a peer is silent before it is asked whether it is there; it has as long to answer.
@@ -199,6 +201,7 @@ where
     builder
         .http2()
         .max_concurrent_streams(STREAMS)
+        .max_frame_size(FRAME)
         .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(64)

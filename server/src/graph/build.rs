@@ -70,7 +70,7 @@ pub fn build(
             bounds: Bounds { entries, bytes: held, rows: max_rows, ..bounds },
             warm_up: WarmUp { buckets, lengths: graph.lengths(at), sample: None },
             inline: false,
-            processor: !Asked::alone(manifest).few_lengths(),
+            processor: !few_lengths,
             hang: load::HANG,
         };
         let (unit, own_threads) = Unit::start(signature, model.provided, options, metrics.runs_of(&model.name))

@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod service;
 pub mod unary;
+mod write;
 
 /// Types made from `proto/inference.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

@@ -9,7 +9,10 @@ use crate::{
     error::Error,
     http::models,
     metrics::{Span, Times},
-    protocol::{response::select, tensor::TensorSpec},
+    protocol::{
+        response::select,
+        tensor::{Tensor, TensorSpec},
+    },
     replica::{Call, Replica, next_answer},
 };
 use futures::{Stream, StreamExt as _};
@@ -56,6 +59,16 @@ struct Begun {
     _permit: Permit,
 }
 
+/// The answer to it, before it is a message.
+pub(super) struct Answer {
+    /// The model as the caller named it.
+    pub(super) name: String,
+    /// The request's own.
+    pub(super) id: Option<String>,
+    /// Its tensors.
+    pub(super) outputs: Vec<Tensor>,
+}
+
 impl Grpc {
     fn told(&self, headers: &HeaderMap) -> Told {
         Told::of(headers, self.0.facts.limits.lowered(headers))
@@ -90,12 +103,13 @@ impl Grpc {
         }
     }
 
-    /// The first answer of one request, which `received` gives with its permit.
-    pub(super) async fn infer(
+    /// The first answer of one request, which `received` gives with its permit, as `write` writes it.
+    pub(super) async fn infer<T>(
         &self,
         received: impl Future<Output = Result<(proto::ModelInferRequest, Permit), Error>>,
         told: Told,
-    ) -> Result<proto::ModelInferResponse, Error> {
+        write: impl FnOnce(Answer, &str) -> T,
+    ) -> Result<T, Error> {
         let arrival = Instant::now();
         let result = async {
             let (message, permit) = received.await?;
@@ -103,7 +117,7 @@ impl Grpc {
             let input = arrival.elapsed();
             let id = begun.request.id.take();
             let (outputs, times) = self.0.infer_once(begun.request, begun.deadline, told.json_depth).await?;
-            let answer = convert::response(begun.name, &self.0.facts.version, id, outputs);
+            let answer = write(Answer { name: begun.name, id, outputs }, &self.0.facts.version);
             Ok((answer, Times { input, ..times }))
         }
         .await;
@@ -219,7 +233,8 @@ impl GrpcInferenceService for Grpc {
         let told = self.told(request.metadata().as_ref());
         let message = request.into_inner();
         let received = async move { self.admit(&message).map(|permit| (message, permit)) };
-        Ok(Response::new(self.infer(received, told).await?))
+        let write = |Answer { name, id, outputs }: Answer, version: &str| convert::response(name, version, id, outputs);
+        Ok(Response::new(self.infer(received, told, write).await?))
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<proto::ModelStreamInferResponse, Status>> + Send>>;

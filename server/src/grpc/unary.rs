@@ -4,15 +4,15 @@
 use super::{
     message_limit,
     proto::ModelInferRequest,
-    service::{Grpc, Told},
-    too_large,
+    service::{Answer, Grpc, Told},
+    too_large, write,
 };
 use crate::{
     admit::Permit,
     error::{Error, Kind},
     http::body,
 };
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use millrace_hop::limits::Limits;
@@ -42,23 +42,27 @@ where
 {
     let (parts, mut body) = request.into_parts();
     let told = Told::of(&parts.headers, limits);
-    let answered = grpc.infer(receive(grpc, &mut body, limits.bytes), told).await;
+    let answered = grpc.infer(receive(grpc, &mut body, limits.bytes), told, framed).await;
     // A reset of the stream would reach the client in place of a refusal.
     body::discard(body).await;
     match answered {
-        Ok(answer) => {
-            let length = answer.encoded_len();
-            let mut framed = BytesMut::with_capacity(FRAME + length);
-            framed.put_u8(0);
-            framed.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-            // It grows as it must: there is always room.
-            let _ = answer.encode(&mut framed);
-            let mut response = Response::new(Body::new(Whole { message: Some(framed.freeze()), ended: false }));
+        Ok(message) => {
+            let mut response = Response::new(Body::new(Whole { message: Some(message), ended: false }));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             response
         }
         Err(error) => Status::from(error).into_http(),
     }
+}
+
+/// An answer's message in its frame.
+fn framed(answer: Answer, version: &str) -> Bytes {
+    let length = write::length(&answer, version);
+    let mut framed = Vec::with_capacity(FRAME + length);
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    write::write(&answer, version, &mut framed);
+    framed.into()
 }
 
 /// Admits a call and reads its one message.
@@ -68,7 +72,7 @@ where
 {
     let mut permit = grpc.0.door.admit()?;
     let limit = message_limit(max).saturating_add(FRAME);
-    let mut framed = body::read(body, limit, &mut permit).await.map_err(|error| match error.kind {
+    let mut framed = body::read(body, limit, &mut permit, whole).await.map_err(|error| match error.kind {
         Kind::TooLarge => Error::new(Kind::TooLarge, too_large(max)),
         _ => error,
     })?;
@@ -84,6 +88,12 @@ where
     let message =
         ModelInferRequest::decode(framed).map_err(|_| Error::invalid("the message is no ModelInferRequest"))?;
     Ok((message, permit))
+}
+
+/// Bytes of a frame and its message, as the frame says.
+fn whole(mut framed: &[u8]) -> Option<usize> {
+    framed.try_get_u8().ok()?;
+    Some((framed.try_get_u32().ok()? as usize).saturating_add(FRAME))
 }
 
 /// One message, and that all went well.

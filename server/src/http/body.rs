@@ -12,12 +12,20 @@ use std::time::{Duration, Instant};
 /// Time that any body has; and the least rate beyond it.
 const GRACE: Duration = Duration::from_secs(10);
 const BYTES_PER_SECOND: u64 = 64 << 10;
+/// Bytes that a buffer has room for at most because somebody said that they will come.
+const ROOM: usize = 1 << 20;
 
-/// Collects a body. The buffer grows with what really came: a chunk costs its bytes and nothing more.
+/// Collects a body. The buffer grows with what really came: a chunk costs its bytes and nothing more. A body of one chunk is
+/// that chunk. `whole` tells from the first one how many bytes are to come in all, if it does: the buffer has room for them.
 ///
 /// # Errors
 /// 413 over `max`; 408 below the least rate; 429 if other requests hold too much; 400 if it breaks off.
-pub async fn read<B>(mut body: B, max: usize, permit: &mut Permit) -> Result<Bytes, Error>
+pub async fn read<B>(
+    mut body: B,
+    max: usize,
+    permit: &mut Permit,
+    whole: impl Fn(&[u8]) -> Option<usize>,
+) -> Result<Bytes, Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -42,7 +50,11 @@ where
         }
         permit.hold(data.len())?;
         if collected.is_empty() {
-            collected.reserve(usize::try_from(announced).unwrap_or(0).min(1 << 20).max(data.len()));
+            if body.is_end_stream() {
+                return Ok(data);
+            }
+            let announced = whole(&data).or(usize::try_from(announced).ok()).unwrap_or(0);
+            collected.reserve(announced.min(ROOM).max(data.len()));
         }
         collected.extend_from_slice(&data);
         if body.is_end_stream() {

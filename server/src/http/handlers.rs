@@ -167,7 +167,7 @@ where
     let mut permit = replica.door.admit()?;
     let Limits { bytes, json_depth } = replica.facts.limits.lowered(headers);
     let max = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let body = body::read(body, max, &mut permit).await?;
+    let body = body::read(body, max, &mut permit, |_| None).await?;
     let body = encoding::decode(headers, body, max, &mut permit).await?;
     Ok(Received { body, permit, json_depth })
 }

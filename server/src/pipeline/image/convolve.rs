@@ -74,7 +74,16 @@ fn across<const C: usize>(
     columns: &Windows,
     cells: &mut [[[u8; CELL]; TOGETHER]],
 ) -> [Vec<u8>; TOGETHER] {
+    // Far apart, windows look at few pixels.
+    let looked_at: usize = columns.places.iter().map(|(_, count)| count).sum();
     for (at, row) in rows.into_iter().enumerate() {
+        if looked_at < cells.len() / 2 {
+            let pixels = row.as_chunks::<C>().0;
+            for pixel in columns.places.iter().flat_map(|(start, count)| *start..start + count) {
+                cells[pixel][at][..C].copy_from_slice(&pixels[pixel]);
+            }
+            continue;
+        }
         // What follows a pixel is taken with it, and dropped in the end; nothing follows the last ones.
         let quick =
             row.windows(CELL).step_by(C).zip(&mut *cells).map(|(pixel, cells)| cells[at].copy_from_slice(pixel));
@@ -118,12 +127,64 @@ fn places(from: u32, to: u32) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::windows::Filter, *};
+    use super::{
+        super::windows::{Filter, window},
+        *,
+    };
     use proptest::prelude::*;
 
     const FILTERS: [Filter; 5] = [Filter::Box, Filter::Bilinear, Filter::Hamming, Filter::Bicubic, Filter::Lanczos];
 
+    /// Each pixel from those in its windows, one by one: across, then down, or the other way round.
+    fn plain(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
+        let channels = pixels.channels;
+        let one = |from: &Pixels, (start, weights): &(usize, Vec<i32>), at: usize, across: bool, channel: usize| {
+            let sum: i32 = weights
+                .iter()
+                .zip(*start..)
+                .map(|(weight, from_at)| {
+                    let (x, y) = if across { (from_at, at) } else { (at, from_at) };
+                    weight * i32::from(from.row(y)[x * channels + channel])
+                })
+                .sum();
+            u8::try_from(((sum + (1 << 21)) >> 22).clamp(0, 255)).unwrap()
+        };
+        let turn = |from: &Pixels, across: bool| {
+            let (was, is) = if across { (from.width, width) } else { (from.height, height) };
+            let all: Vec<_> = (0..is).map(|at| window(kernel, (was, is), at)).collect();
+            let (columns, rows) = if across { (is, from.height) } else { (from.width, is) };
+            let mut made = Pixels::filled(columns, rows, channels, 0);
+            for (at, byte) in made.data.iter_mut().enumerate() {
+                let (pixel, channel) = (at / channels, at % channels);
+                let (x, y) = (pixel % wide(columns), pixel / wide(columns));
+                let (place, other) = if across { (x, y) } else { (y, x) };
+                *byte = one(from, &all[place], other, across, channel);
+            }
+            made
+        };
+        let first = !down_first((pixels.width, pixels.height), (width, height));
+        turn(&turn(pixels, first), !first)
+    }
+
     proptest! {
+        #[test]
+        fn many_at_a_time_are_as_one_by_one(
+            (width, height) in (1u32..40, 1u32..40), to in (1u32..40, 1u32..40), seed: u64, antialias: bool,
+        ) {
+            for channels in [1, 3] {
+                let mut state = seed | 1;
+                let mut image = Pixels::filled(width, height, channels, 0);
+                for byte in &mut image.data {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    *byte = state.to_be_bytes()[0];
+                }
+                for filter in FILTERS {
+                    let kernel = Kernel { filter, antialias };
+                    prop_assert_eq!(convolve(kernel, &image, to), plain(kernel, &image, to), "{:?}", filter);
+                }
+            }
+        }
+
         #[test]
         fn one_colour_stays_that_colour(value: u8, width in 1u32..40, height in 1u32..40, wide in 1u32..40, high in 1u32..40) {
             for channels in [1, 3] {

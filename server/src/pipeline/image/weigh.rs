@@ -75,7 +75,8 @@ fn one(pairs: &[Pair], bytes: impl Iterator<Item = u8>) -> u8 {
     u8::try_from(((sum + HALF) >> BITS).clamp(0, 255)).unwrap_or(u8::MAX)
 }
 
-/// What came together so far: by upper parts, and by lower ones with a half, to be rounded.
+/// What came together so far: by upper parts, and by lower ones with a half, to be rounded. Either may wrap where there are
+/// very many weights: their sum is that of whole weights all the same.
 #[derive(Clone, Copy)]
 struct Sums(i32x4, i32x4);
 
@@ -113,7 +114,8 @@ mod tests {
             bytes in prop::collection::vec(any::<[u8; 37]>(), 9),
         ) {
             // Together no more than two: sums of bytes fit.
-            let weights: Vec<i32> = weights.iter().map(|weight| weight / i32::try_from(weights.len()).unwrap()).collect();
+            let count = i32::try_from(weights.len()).unwrap();
+            let weights: Vec<i32> = weights.into_iter().map(|weight| weight / count).collect();
             let pairs: Vec<Pair> = weights.chunks(2).map(Pair::new).collect();
             let from: Vec<&[u8]> = bytes[..weights.len()].iter().map(|row| &row[..]).collect();
             let mut made = [0; 37];

@@ -35,7 +35,7 @@ pub struct Kernel {
 pub struct Windows {
     /// Where each begins, and how many pixels it has. None begins before the one ahead of it.
     pub places: Vec<(usize, usize)>,
-    /// Their weights: for each as many pairs as the largest one takes, for a loop of one length is a quick one.
+    /// Their weights: for each as many pairs as the largest one takes, so that they are found by its place.
     pairs: Vec<Pair>,
 }
 
@@ -63,7 +63,7 @@ impl Windows {
 /// Where the window of one pixel begins, and its weights.
 // Places within an image are exact in 64-bit floats, and weights far below 32 bits.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn window(Kernel { filter, antialias }: Kernel, (from, to): (u32, u32), at: u32) -> (usize, Vec<i32>) {
+pub fn window(Kernel { filter, antialias }: Kernel, (from, to): (u32, u32), at: u32) -> (usize, Vec<i32>) {
     if from == to {
         return (wide(at), vec![1 << BITS]);
     }
