@@ -98,8 +98,9 @@ pub fn need(signals: Option<&Signals>, ability: Ability) -> Option<Need> {
         Some(_) => (rate, FORECAST_MARGIN),
         None => (rate.max(signals.arrivals_peak), MARGIN),
     };
-    let floor = (signals.complete && !late && backlog == 0.0).then_some(ground * margin);
     let quiet = signals.complete && offered == 0.0 && signals.in_flight == 0 && waiting == 0.0;
+    let settled = !late && backlog == 0.0 && (quiet || !signals.young);
+    let floor = (signals.complete && settled).then_some(ground * margin);
     let (held, in_flight, idle_for) = (signals.held, signals.in_flight, signals.idle_for);
     Some(Need { rate, floor, ground, offered, wait, allowed, held, in_flight, idle_for, quiet, driver })
 }
@@ -173,6 +174,14 @@ mod tests {
         assert!(ready.rate == 84.0 && ready.driver == Driver::Arrivals, "{ready:?}");
         let noise = Signals { arrivals_short: 13.0, arrivals_long: 12.0, forecast: Some(5.0), ..calm };
         assert_eq!(need(Some(&noise), ability(50.0)).unwrap().rate, 12.0);
+    }
+
+    #[test]
+    fn a_young_service_keeps_what_it_has_while_anybody_calls() {
+        let young = Signals { young: true, ..calm() };
+        assert_eq!(need(Some(&young), ability(50.0)).unwrap().floor, None);
+        let silent = Signals { arrivals_short: 0.0, arrivals_long: 0.0, arrivals_peak: 0.0, ..young };
+        assert!(need(Some(&silent), ability(50.0)).unwrap().floor.is_some());
     }
 
     #[test]

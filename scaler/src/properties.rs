@@ -25,12 +25,13 @@ fn moment() -> impl Strategy<Value = f64> {
 
 prop_compose! {
     fn any_signals()(
-        complete in any::<bool>(), figures in prop::collection::vec(figure(), 6), counts in prop::collection::vec(0u64..500, 3),
+        complete in any::<bool>(), young in any::<bool>(), figures in prop::collection::vec(figure(), 6), counts in prop::collection::vec(0u64..500, 3),
         queued in prop::option::of(prop_oneof![0u64..1_000, Just(u64::MAX)]), optional in any::<(bool, bool)>(),
         forecast in prop::option::of(figure()),
     ) -> Signals {
         Signals {
             complete,
+            young,
             arrivals_short: figures[0],
             arrivals_long: figures[1],
             arrivals_peak: figures[2],

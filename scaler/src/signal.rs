@@ -57,6 +57,9 @@ pub struct BatchSample {
 pub struct Signals {
     /// Every gateway's report is fresh, and every gateway routes the service. If not, the figures are lower bounds: good for more replicas, never for fewer.
     pub complete: bool,
+    /// It hasn't been watched for long enough to say what is no longer needed.
+    #[serde(default)]
+    pub young: bool,
     /// Requests per second over the last ten seconds.
     #[serde(with = "crate::figure")]
     pub arrivals_short: f64,

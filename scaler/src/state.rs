@@ -210,6 +210,7 @@ impl State {
         let proves = complete && in_flight == 0 && held == 0 && idle_for.is_finite();
         Some(Signals {
             complete,
+            young: traffic.is_young(now),
             arrivals_short: traffic.rate(now, 10.0),
             arrivals_long: traffic.rate(now, 60.0),
             arrivals_peak: traffic.peak(now, view.span),

@@ -83,6 +83,12 @@ impl Traffic {
         self.history.as_ref().map_or(1.0, |history| (history.age(now) / ENOUGH).clamp(1.0 / ENOUGH, 1.0))
     }
 
+    /// Whether it has been watched for so short a time that a quiet moment says nothing of the next one.
+    pub(crate) fn is_young(&self, now: f64) -> bool {
+        const YOUNG: f64 = 300.0;
+        self.history.as_ref().is_none_or(|history| history.age(now) < YOUNG)
+    }
+
     pub(crate) fn peak(&self, now: f64, span: f64) -> f64 {
         self.history.as_ref().map_or(0.0, |history| history.peak(now, span, 10.0))
     }

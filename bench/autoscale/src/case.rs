@@ -8,6 +8,7 @@ use crate::policy::unit::Unit;
 use crate::queue::fluid::Fluid;
 use crate::queue::table::Table;
 use crate::queue::{Arrivals, Queue};
+use crate::sight;
 use crate::trace::Trace;
 use crate::world::{Mode, ServiceSetup, Setup};
 use std::sync::Arc;
@@ -53,6 +54,12 @@ impl Case {
     #[must_use]
     pub fn measured(&self) -> f64 {
         self.trace.counts[self.warm_up().min(self.trace.seconds())..].iter().map(|count| f64::from(*count)).sum()
+    }
+
+    /// About the share of them that is late at first sight.
+    #[must_use]
+    pub fn unseen(&self) -> f64 {
+        sight::unseen(&self.trace, self.warm_up(), self.start.mean)
     }
 
     /// Seconds after which a request is given up.

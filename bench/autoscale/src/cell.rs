@@ -73,6 +73,9 @@ pub struct Cell {
     pub requests: f64,
     /// Whether requests were simulated one by one (the law and the tuned rivals; searches are by fluid).
     pub events: bool,
+    /// About the share of them that is late at first sight, see [`crate::sight`]; absent in older tables.
+    #[serde(default)]
+    pub unseen: Option<f64>,
     /// Dollars below which no schedule keeps the objective.
     pub lower: f64,
     /// The cheapest schedule found that keeps it.
@@ -90,6 +93,12 @@ impl Cell {
     #[must_use]
     pub fn reached(&self) -> bool {
         self.law.attainment >= self.asked / 100.0
+    }
+
+    /// Whether what is late at first sight is more than may be late at all.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        self.unseen.is_some_and(|late| late > 1.0 - self.asked / 100.0)
     }
 
     /// The cheapest rival that reached it; if none did, the dearest of all.
@@ -147,6 +156,7 @@ fn cell(case: &Case, asked: f64, search: &mut Search<'_>, lateness: &bound::Late
         span_hours: (case.trace.seconds() - case.warm_up()) as f64 / 3_600.0,
         requests,
         events,
+        unseen: Some(case.unseen()),
         lower: bound.lower * price,
         clairvoyant,
         foresight: [0.0, 1.0, 2.0].iter().map(|starts| foresee::cheapest(case, *starts, asked)).collect(),

@@ -3,9 +3,9 @@
 use crate::cell::{ASKED, Cell};
 use crate::model::{PRICES, SERVICES};
 use crate::rival::{NAMES, Rival};
-use crate::rows;
 use crate::search::Searched;
 use crate::trace::Kind;
+use crate::{missed, rows};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -156,6 +156,7 @@ impl Table {
             let _ = writeln!(text, "- {note}");
         }
         text.push_str(&rows::markdown(self));
+        text.push_str(&missed::markdown(self));
         self.summary(&mut text);
         for asked in ASKED {
             let _ = writeln!(text, "\n## Each case, {asked} % asked\n");

@@ -36,7 +36,7 @@ pub fn markdown(table: &Table) -> String {
     fixed(table, &mut text);
     clairvoyant(table, &mut text);
     slow(table, &mut text);
-    text.push_str("\nMeans are geometric. *Out of reach*: no schedule that sees nothing ahead keeps the objective, even tuned in hindsight.\n");
+    text.push_str("\nMeans are geometric. *Out of reach*: no schedule that sees nothing ahead keeps the objective, even tuned in hindsight. *At first\nsight*: by an estimate, none that is ready for at most twice the highest load of all that came a start before.\n");
     text
 }
 
@@ -50,13 +50,15 @@ fn reached(table: &Table, text: &mut String) {
         let all: Vec<&Cell> = table.of(asked).collect();
         let missed: Vec<&&Cell> = all.iter().filter(|cell| !cell.reached()).collect();
         let blind = |cell: &&&&Cell| cell.foresight.first().is_none_or(Option::is_none);
-        let beyond = missed.iter().filter(blind).count();
-        let (kept, left) = (all.len() - missed.len(), missed.len() - beyond);
+        let (beyond, rest): (Vec<&&&Cell>, Vec<&&&Cell>) = missed.iter().partition(blind);
+        let unseen = rest.iter().filter(|cell| cell.is_unseen()).count();
+        let (kept, left) = (all.len() - missed.len(), rest.len() - unseen);
         let _ = writeln!(
             text,
-            "| in time, {asked} % | each | {kept} of {}; {beyond} out of reach; {left} missed | {} |",
+            "| in time, {asked} % | each | {kept} of {}; {} out of reach; {unseen} at first sight; {left} missed | {} |",
             all.len(),
-            if left == 0 { "yes" } else { "no" }
+            beyond.len(),
+            if rest.is_empty() { "yes" } else { "no" }
         );
     }
 }

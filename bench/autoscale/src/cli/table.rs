@@ -39,7 +39,7 @@ pub fn again(arguments: &Arguments, all: &[Case]) -> Result<()> {
         let (law, requests) = &laws[case][asked];
         let same = (requests / cell.requests - 1.0).abs() < 1e-4;
         ensure!(same, "{}: {requests} requests, the table knows of {}", cell.trace, cell.requests);
-        cell.law = law.clone();
+        (cell.law, cell.unseen) = (law.clone(), Some(all[case].unseen()));
     }
     write(arguments, &table)
 }

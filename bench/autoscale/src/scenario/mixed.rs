@@ -1,6 +1,7 @@
 //! H100 and L40S, on premises, in the cloud and on spot.
 
 use super::{Line, Row, line};
+use crate::bound::Plan;
 use crate::case::Case;
 use crate::model::Start;
 use crate::pods::PoolSetup;
@@ -47,6 +48,8 @@ fn mixed_setup(case: &Case, tables: &Tables, pools: Vec<PoolSetup>, percentile: 
 #[must_use]
 pub fn mixed(case: &Case, tables: &Tables, percentile: f64) -> Vec<Line> {
     let grid: Vec<Rival> = rival::grid().into_iter().filter(|rival| rival.family() == 0).step_by(3).collect();
+    let lateness = case.lateness();
+    let plan = case.bound(&lateness, 1.0 - percentile / 100.0).plan;
     let mut lines = Vec::new();
     for (list, l40s, h100) in LISTS {
         let setup = mixed_setup(case, tables, mixed_pools(l40s, h100, case.start.mean), percentile);
@@ -75,13 +78,41 @@ pub fn mixed(case: &Case, tables: &Tables, percentile: f64) -> Vec<Line> {
         if let Some(((_, hindsight), order)) = orders.min_by(cheaper) {
             let order: Vec<&str> = order.iter().map(|pool| setup.pools[*pool].name.as_str()).collect();
             let ratio = law.dollars / hindsight.dollars;
-            law_line.rows.push(Row::at_most("of the cost of an HPA in the order of hindsight", ratio, HINDSIGHT));
+            let row = Row::at_most("of the cost of an HPA in the order of hindsight", ratio, HINDSIGHT);
+            let known = priced(&plan, lateness.step as f64, case, &setup.pools) / hindsight.dollars;
+            let note =
+                format!("a schedule that knows all arrivals and loses no spot accelerator would cost about {known:.2}");
+            law_line.rows.push(Row { note, ..row });
             lines.push(law_line);
             lines.push(line(&name, "HPA, L40S first", &first));
             lines.push(line(&name, &format!("HPA, order of hindsight: {}", order.join(" ")), &hindsight));
         }
     }
     lines
+}
+
+/// Dollars of a schedule of L40S with each replica where one costs least for what it does: an H100 stands for as many L40S as it
+/// is faster, and for part of one if no more is needed.
+fn priced(plan: &Plan, step: f64, case: &Case, pools: &[PoolSetup]) -> f64 {
+    let room = |pool: &PoolSetup| {
+        let faster = if pool.accelerator == "H100" { case.model.h100 } else { 1.0 };
+        (pool.hourly / faster, f64::from(pool.capacity) * faster)
+    };
+    let mut rooms: Vec<(f64, f64)> = pools.iter().map(room).collect();
+    rooms.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let hourly = |replicas: u16| {
+        let mut left = f64::from(replicas);
+        let part = |(price, room): &(f64, f64)| {
+            let here = left.min(*room);
+            left -= here;
+            here * price
+        };
+        let within = rooms.iter().map(part).sum::<f64>();
+        within + left * rooms.last().map_or(0.0, |(price, _)| *price)
+    };
+    let held = plan.replicas.iter().map(|replicas| hourly(*replicas) * step);
+    let started = plan.replicas.windows(2).map(|pair| (hourly(pair[1]) - hourly(pair[0])).max(0.0) * case.start.mean);
+    held.chain(started).sum::<f64>() / 3_600.0
 }
 
 /// All orders of so many things.

@@ -1,0 +1,71 @@
+//! Where the law misses, and what it would take not to.
+
+use crate::cell::{ASKED, Cell};
+use crate::report::{Table, geometric, shown};
+use crate::sight::AHEAD;
+use std::fmt::Write;
+
+/// As Markdown; nothing if nothing was missed.
+#[must_use]
+pub fn markdown(table: &Table) -> String {
+    let mut lines = String::new();
+    for asked in ASKED {
+        let mut groups: Vec<(&str, f64)> = Vec::new();
+        for cell in table.of(asked).filter(|cell| !cell.reached()) {
+            if !groups.contains(&(cell.trace.as_str(), cell.start)) {
+                groups.push((cell.trace.as_str(), cell.start));
+            }
+        }
+        groups.sort_by(|a, b| a.0.cmp(b.0).then(a.1.total_cmp(&b.1)));
+        for (trace, start) in groups {
+            line(&mut lines, table, asked, trace, start);
+        }
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    format!(
+        "\n## Missed, and what it would take\n\n\
+         Over the services of a line: the law's share in time and its cost; what those cost that keep the objective and were tuned in\n\
+         hindsight, seeing nothing ahead or one start (in brackets: for how many services, if not for all); about what comes late at first\n\
+         sight, on top of {AHEAD} times all that was seen a start before; and the starts with which the law keeps the objective. Costs are\n\
+         in units of the clairvoyant's.\n\n\
+         | asked | trace | start | services | law in time | law | seeing nothing ahead | one start | late at first sight | kept with starts of |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{lines}"
+    )
+}
+
+fn line(text: &mut String, table: &Table, asked: f64, trace: &str, start: f64) {
+    let missed = table.of(asked).filter(|cell| cell.trace == trace && cell.start == start && !cell.reached());
+    let missed: Vec<&Cell> = missed.collect();
+    let services: Vec<&str> = missed.iter().map(|cell| cell.service.as_str()).collect();
+    let least = |figure: fn(&Cell) -> f64| missed.iter().map(|cell| figure(cell)).fold(f64::INFINITY, f64::min);
+    let most = |figure: fn(&Cell) -> f64| missed.iter().map(|cell| figure(cell)).fold(0.0, f64::max);
+    let mean = |seen: usize| {
+        let figure = |cell: &&Cell| Some(cell.foresight.get(seen)?.as_ref()?.dollars / cell.clairvoyant.dollars);
+        let keeping: Vec<f64> = missed.iter().filter_map(figure).collect();
+        let of = if keeping.len() == missed.len() { String::new() } else { format!(" ({})", keeping.len()) };
+        geometric(keeping.into_iter()).map_or("none keeps it".to_owned(), |mean| format!("{mean:.2}{of}"))
+    };
+    let unseen = missed.iter().filter_map(|cell| cell.unseen).reduce(f64::max);
+    let mut kept: Vec<f64> = table.of(asked).filter(|cell| cell.trace == trace).map(|cell| cell.start).collect();
+    kept.sort_by(f64::total_cmp);
+    kept.dedup();
+    let keeps = |start: &f64| {
+        let same = |cell: &&Cell| cell.trace == trace && cell.start == *start;
+        table.of(asked).filter(same).filter(|cell| services.contains(&cell.service.as_str())).all(Cell::reached)
+    };
+    let kept: Vec<String> = kept.into_iter().filter(keeps).map(|start| format!("{start} s")).collect();
+    let _ = writeln!(
+        text,
+        "| {asked} % | {trace} | {start} s | {} | {:.3} to {:.3} % | {} | {} | {} | {} | {} |",
+        services.join(", "),
+        least(|cell| cell.law.attainment * 100.0),
+        most(|cell| cell.law.attainment * 100.0),
+        shown(geometric(missed.iter().map(|cell| cell.law.dollars / cell.clairvoyant.dollars))),
+        mean(0),
+        mean(1),
+        unseen.map_or("-".to_owned(), |late| format!("{:.3} %", late * 100.0)),
+        if kept.is_empty() { "-".to_owned() } else { kept.join(", ") },
+    );
+}
