@@ -121,7 +121,8 @@ pub fn binary(input: &[u8]) -> bool {
 pub fn grpc(input: &[u8]) -> bool {
     let Ok(message) = ModelInferRequest::decode(input) else { return false };
     let Ok(read) = convert::request(message) else { return false };
-    let answer = convert::response("m".to_owned(), "1", None, read.inputs.clone());
+    let answer = convert::Answer { name: "m".to_owned(), id: None, outputs: read.inputs.clone() };
+    let answer = convert::response(answer, "1");
     let inputs = answer.outputs.into_iter().map(|output| InferInputTensor {
         name: output.name,
         datatype: output.datatype,

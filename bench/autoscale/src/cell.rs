@@ -95,6 +95,18 @@ impl Cell {
         self.law.attainment >= self.asked / 100.0
     }
 
+    /// A cost in units of the clairvoyant's.
+    #[must_use]
+    pub fn in_units(&self, figure: &Figure) -> f64 {
+        figure.dollars / self.clairvoyant.dollars
+    }
+
+    /// The same of who sees so many starts ahead; nothing if none keeps the objective.
+    #[must_use]
+    pub fn ahead(&self, starts: usize) -> Option<f64> {
+        Some(self.in_units(self.foresight.get(starts)?.as_ref()?))
+    }
+
     /// Whether what is late at first sight is more than may be late at all.
     #[must_use]
     pub fn is_unseen(&self) -> bool {

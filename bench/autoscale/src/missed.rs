@@ -1,7 +1,7 @@
 //! Where the law misses, and what it would take not to.
 
 use crate::cell::{ASKED, Cell};
-use crate::report::{Table, geometric, shown};
+use crate::report::{Table, geometric, shown, starts};
 use crate::sight::AHEAD;
 use std::fmt::Write;
 
@@ -39,30 +39,26 @@ fn line(text: &mut String, table: &Table, asked: f64, trace: &str, start: f64) {
     let missed = table.of(asked).filter(|cell| cell.trace == trace && cell.start == start && !cell.reached());
     let missed: Vec<&Cell> = missed.collect();
     let services: Vec<&str> = missed.iter().map(|cell| cell.service.as_str()).collect();
-    let least = |figure: fn(&Cell) -> f64| missed.iter().map(|cell| figure(cell)).fold(f64::INFINITY, f64::min);
-    let most = |figure: fn(&Cell) -> f64| missed.iter().map(|cell| figure(cell)).fold(0.0, f64::max);
+    let shares = || missed.iter().map(|cell| cell.law.attainment * 100.0);
     let mean = |seen: usize| {
-        let figure = |cell: &&Cell| Some(cell.foresight.get(seen)?.as_ref()?.dollars / cell.clairvoyant.dollars);
-        let keeping: Vec<f64> = missed.iter().filter_map(figure).collect();
+        let keeping: Vec<f64> = missed.iter().filter_map(|cell| cell.ahead(seen)).collect();
         let of = if keeping.len() == missed.len() { String::new() } else { format!(" ({})", keeping.len()) };
         geometric(keeping.into_iter()).map_or("none keeps it".to_owned(), |mean| format!("{mean:.2}{of}"))
     };
     let unseen = missed.iter().filter_map(|cell| cell.unseen).reduce(f64::max);
-    let mut kept: Vec<f64> = table.of(asked).filter(|cell| cell.trace == trace).map(|cell| cell.start).collect();
-    kept.sort_by(f64::total_cmp);
-    kept.dedup();
     let keeps = |start: &f64| {
         let same = |cell: &&Cell| cell.trace == trace && cell.start == *start;
         table.of(asked).filter(same).filter(|cell| services.contains(&cell.service.as_str())).all(Cell::reached)
     };
-    let kept: Vec<String> = kept.into_iter().filter(keeps).map(|start| format!("{start} s")).collect();
+    let kept = starts(table.of(asked).filter(|cell| cell.trace == trace)).into_iter().filter(keeps);
+    let kept: Vec<String> = kept.map(|start| format!("{start} s")).collect();
     let _ = writeln!(
         text,
         "| {asked} % | {trace} | {start} s | {} | {:.3} to {:.3} % | {} | {} | {} | {} | {} |",
         services.join(", "),
-        least(|cell| cell.law.attainment * 100.0),
-        most(|cell| cell.law.attainment * 100.0),
-        shown(geometric(missed.iter().map(|cell| cell.law.dollars / cell.clairvoyant.dollars))),
+        shares().fold(f64::INFINITY, f64::min),
+        shares().fold(0.0, f64::max),
+        shown(geometric(missed.iter().map(|cell| cell.in_units(&cell.law)))),
         mean(0),
         mean(1),
         unseen.map_or("-".to_owned(), |late| format!("{:.3} %", late * 100.0)),

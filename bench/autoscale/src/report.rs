@@ -62,6 +62,14 @@ pub fn geometric(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
+/// Starts of some cells, each once, the shortest first.
+pub(crate) fn starts<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<f64> {
+    let mut starts: Vec<f64> = cells.map(|cell| cell.start).collect();
+    starts.sort_by(f64::total_cmp);
+    starts.dedup();
+    starts
+}
+
 pub(crate) fn shown(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.2}"))
 }
@@ -173,9 +181,7 @@ impl Table {
         text.push_str("\n## Summary, geometric means over services and traces\n\n");
         text.push_str("| asked | kind | start | kept | law / clairvoyant | law / best tuned rival | HPA | KPA | KEDA | saturation |\n");
         text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-        let mut starts: Vec<f64> = self.cells.iter().map(|cell| cell.start).collect();
-        starts.sort_by(f64::total_cmp);
-        starts.dedup();
+        let starts = starts(self.cells.iter());
         for asked in ASKED {
             let fixed: Vec<Option<Fixed>> = (0..NAMES.len()).map(|family| self.fixed(family, asked)).collect();
             for kind in [Kind::Diurnal, Kind::Bursty] {
@@ -190,7 +196,7 @@ impl Table {
                         text,
                         "| {asked} % | {kind:?} | {start} s | {kept} of {} | {} | {} |",
                         all.len(),
-                        shown(geometric(all.iter().map(|(_, c)| c.law.dollars / c.clairvoyant.dollars))),
+                        shown(geometric(all.iter().map(|(_, c)| c.in_units(&c.law)))),
                         shown(geometric(all.iter().map(|(_, c)| c.law.dollars / c.best().1.figure.dollars))),
                     );
                     for fixed in fixed.iter().flatten() {
@@ -218,8 +224,7 @@ impl Table {
 
 fn line(text: &mut String, cell: &Cell) {
     let (name, best) = cell.best();
-    let ratio = |figure: &Figure| figure.dollars / cell.clairvoyant.dollars;
-    let ahead: Vec<String> = cell.foresight.iter().map(|figure| shown(figure.as_ref().map(ratio))).collect();
+    let ahead: Vec<String> = (0..cell.foresight.len()).map(|starts| shown(cell.ahead(starts))).collect();
     let _ = writeln!(
         text,
         "| {} | {:?} | {} | {} s | {:.3} % | {} | {:.2} | {:.2} | {:.2} | {name} {:.2}{} | {:.2} | {} | {} |",
@@ -230,7 +235,7 @@ fn line(text: &mut String, cell: &Cell) {
         cell.law.attainment * 100.0,
         if cell.reached() { "yes" } else { "no" },
         cell.law.dollars,
-        ratio(&cell.law),
+        cell.in_units(&cell.law),
         cell.law.dollars / cell.lower,
         best.figure.dollars,
         if best.reached { "" } else { " (never)" },
@@ -239,5 +244,3 @@ fn line(text: &mut String, cell: &Cell) {
         cell.law.starts,
     );
 }
-
-use crate::cell::Figure;

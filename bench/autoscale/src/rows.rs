@@ -47,17 +47,16 @@ fn row(text: &mut String, name: &str, bound: Option<f64>, found: Option<f64>, mo
 
 fn reached(table: &Table, text: &mut String) {
     for asked in ASKED {
-        let all: Vec<&Cell> = table.of(asked).collect();
-        let missed: Vec<&&Cell> = all.iter().filter(|cell| !cell.reached()).collect();
-        let blind = |cell: &&&&Cell| cell.foresight.first().is_none_or(Option::is_none);
-        let (beyond, rest): (Vec<&&&Cell>, Vec<&&&Cell>) = missed.iter().partition(blind);
+        let (kept, missed): (Vec<&Cell>, Vec<&Cell>) = table.of(asked).partition(|cell| cell.reached());
+        let of = kept.len() + missed.len();
+        let (rest, beyond): (Vec<&Cell>, Vec<&Cell>) = missed.into_iter().partition(|cell| cell.ahead(0).is_some());
         let unseen = rest.iter().filter(|cell| cell.is_unseen()).count();
-        let (kept, left) = (all.len() - missed.len(), rest.len() - unseen);
         let _ = writeln!(
             text,
-            "| in time, {asked} % | each | {kept} of {}; {} out of reach; {unseen} at first sight; {left} missed | {} |",
-            all.len(),
+            "| in time, {asked} % | each | {} of {of}; {} out of reach; {unseen} at first sight; {} missed | {} |",
+            kept.len(),
             beyond.len(),
+            rest.len() - unseen,
             if rest.is_empty() { "yes" } else { "no" }
         );
     }
@@ -115,8 +114,8 @@ fn clairvoyant(table: &Table, text: &mut String) {
         let all: Vec<&Cell> = all.collect();
         let mean = |seen: Option<usize>| {
             let dollars = |cell: &&Cell| match seen {
-                None => Some(cell.law.dollars / cell.clairvoyant.dollars),
-                Some(starts) => cell.foresight.get(starts)?.as_ref().map(|f| f.dollars / cell.clairvoyant.dollars),
+                None => Some(cell.in_units(&cell.law)),
+                Some(starts) => cell.ahead(starts),
             };
             geometric(all.iter().filter_map(dollars))
         };

@@ -122,9 +122,20 @@ fn from_contents(name: &str, datatype: Datatype, contents: InferTensorContents) 
     }
 }
 
-/// Outputs to a message, as raw contents.
+/// An answer before it is a message.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The model as the caller named it.
+    pub name: String,
+    /// The request's own.
+    pub id: Option<String>,
+    /// Its tensors.
+    pub outputs: Vec<Tensor>,
+}
+
+/// An answer to a message, as raw contents.
 #[must_use]
-pub fn response(model: String, version: &str, id: Option<String>, outputs: Vec<Tensor>) -> ModelInferResponse {
+pub fn response(Answer { name, id, outputs }: Answer, version: &str) -> ModelInferResponse {
     let raw_output_contents = outputs.iter().map(|tensor| Bytes::from(tensor.data.to_le())).collect();
     let described = |tensor: Tensor| InferOutputTensor {
         name: tensor.name,
@@ -134,7 +145,7 @@ pub fn response(model: String, version: &str, id: Option<String>, outputs: Vec<T
         contents: None,
     };
     ModelInferResponse {
-        model_name: model,
+        model_name: name,
         model_version: version.to_owned(),
         id: id.unwrap_or_default(),
         parameters: Parameters::new(),

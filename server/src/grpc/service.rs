@@ -1,7 +1,7 @@
 //! The gRPC service over a replica.
 
 use super::{
-    convert,
+    convert::{self, Answer},
     proto::{self, StatisticDuration, grpc_inference_service_server::GrpcInferenceService},
 };
 use crate::{
@@ -9,10 +9,7 @@ use crate::{
     error::Error,
     http::models,
     metrics::{Span, Times},
-    protocol::{
-        response::select,
-        tensor::{Tensor, TensorSpec},
-    },
+    protocol::{response::select, tensor::TensorSpec},
     replica::{Call, Replica, next_answer},
 };
 use futures::{Stream, StreamExt as _};
@@ -57,16 +54,6 @@ struct Begun {
     request: crate::protocol::request::InferRequest,
     deadline: Instant,
     _permit: Permit,
-}
-
-/// The answer to it, before it is a message.
-pub(super) struct Answer {
-    /// The model as the caller named it.
-    pub(super) name: String,
-    /// The request's own.
-    pub(super) id: Option<String>,
-    /// Its tensors.
-    pub(super) outputs: Vec<Tensor>,
 }
 
 impl Grpc {
@@ -152,7 +139,8 @@ impl Grpc {
         while let Some(answer) = next_answer(&mut answers, begun.deadline).await? {
             times = Times { queue: answer.queued, infer: answer.computed, ..times };
             let outputs = select(answer.outputs, &request.outputs);
-            let response = convert::response(begun.name.clone(), &self.0.facts.version, request.id.clone(), outputs);
+            let answer = Answer { name: begun.name.clone(), id: request.id.clone(), outputs };
+            let response = convert::response(answer, &self.0.facts.version);
             let answer =
                 proto::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) };
             if out.send(Ok(answer)).await.is_err() {
@@ -233,8 +221,7 @@ impl GrpcInferenceService for Grpc {
         let told = self.told(request.metadata().as_ref());
         let message = request.into_inner();
         let received = async move { self.admit(&message).map(|permit| (message, permit)) };
-        let write = |Answer { name, id, outputs }: Answer, version: &str| convert::response(name, version, id, outputs);
-        Ok(Response::new(self.infer(received, told, write).await?))
+        Ok(Response::new(self.infer(received, told, convert::response).await?))
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<proto::ModelStreamInferResponse, Status>> + Send>>;

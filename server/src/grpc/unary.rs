@@ -2,9 +2,10 @@
 //! for streams and compression, which cost more than a quick model; every other call takes them.
 
 use super::{
+    convert::Answer,
     message_limit,
     proto::ModelInferRequest,
-    service::{Answer, Grpc, Told},
+    service::{Grpc, Told},
     too_large, write,
 };
 use crate::{
@@ -76,13 +77,12 @@ where
         Kind::TooLarge => Error::new(Kind::TooLarge, too_large(max)),
         _ => error,
     })?;
-    if framed.len() < FRAME {
-        return Err(Error::invalid("the call has no message"));
-    }
-    if framed.get_u8() != 0 {
+    let (compressed, length) = head(&framed).ok_or_else(|| Error::invalid("the call has no message"))?;
+    if compressed != 0 {
         return Err(Error::new(Kind::Unsupported, "the message is compressed, and grpc-encoding doesn't say how"));
     }
-    if framed.get_u32() as usize != framed.len() {
+    framed.advance(FRAME);
+    if length != framed.len() {
         return Err(Error::invalid("the call has more than one message, or not all of one"));
     }
     let message =
@@ -90,10 +90,15 @@ where
     Ok((message, permit))
 }
 
-/// Bytes of a frame and its message, as the frame says.
-fn whole(mut framed: &[u8]) -> Option<usize> {
-    framed.try_get_u8().ok()?;
-    Some((framed.try_get_u32().ok()? as usize).saturating_add(FRAME))
+/// What a frame says of its message: whether it is compressed, and its length.
+fn head(framed: &[u8]) -> Option<(u8, usize)> {
+    let [compressed, length @ ..] = *framed.first_chunk::<FRAME>()?;
+    Some((compressed, u32::from_be_bytes(length) as usize))
+}
+
+/// Bytes of a frame and its message.
+fn whole(framed: &[u8]) -> Option<usize> {
+    head(framed).map(|(_, length)| length.saturating_add(FRAME))
 }
 
 /// One message, and that all went well.

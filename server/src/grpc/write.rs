@@ -1,6 +1,6 @@
 //! An answer's message, straight from its tensors: the bytes that the generated type writes, without one being made.
 
-use super::service::Answer;
+use super::convert::Answer;
 use crate::protocol::tensor::Tensor;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
@@ -88,11 +88,11 @@ mod tests {
             name in "\\PC{0,200}", version in "\\PC{0,3}", id in proptest::option::of("\\PC{0,9}"),
             outputs in vec(any_tensor(0..200, 0..3), 0..4),
         ) {
-            let answer = Answer { name: name.clone(), id: id.clone(), outputs: outputs.clone() };
+            let answer = Answer { name, id, outputs };
             let mut written = Vec::new();
             write(&answer, &version, &mut written);
             prop_assert_eq!(written.len(), length(&answer, &version));
-            prop_assert_eq!(written, convert::response(name, &version, id, outputs).encode_to_vec());
+            prop_assert_eq!(written, convert::response(answer, &version).encode_to_vec());
         }
     }
 }

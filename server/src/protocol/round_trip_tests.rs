@@ -92,7 +92,8 @@ proptest! {
 
     #[test]
     fn grpc_raw(tensors in vec(any_tensor(0..4, 0..4), 1..4)) {
-        let answer = convert::response("m".to_owned(), "1", Some("7".to_owned()), tensors.clone()).encode_to_vec();
+        let answer = convert::Answer { name: "m".to_owned(), id: Some("7".to_owned()), outputs: tensors.clone() };
+        let answer = convert::response(answer, "1").encode_to_vec();
         let answer = ModelInferResponse::decode(&answer[..]).unwrap();
         let named: Vec<_> = answer.outputs.iter().map(|output| (output.name.clone(), output.shape.clone())).collect();
         let inputs: Vec<Input> = tensors.iter().map(input).collect();

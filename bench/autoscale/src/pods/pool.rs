@@ -35,6 +35,12 @@ impl PoolSetup {
         Self { name, accelerator, capacity, hourly, tier: 0, start, grows: None, spot: None, closed: None, standby: 0 }
     }
 
+    /// How many times as fast as an L40S one of its accelerators is.
+    #[must_use]
+    pub fn speed(&self, model: &ServiceModel) -> f64 {
+        if self.accelerator == "H100" { model.h100 } else { 1.0 }
+    }
+
     pub(super) fn open(&self, now: f64) -> bool {
         !self.closed.is_some_and(|(from, to)| now >= from && now < to)
     }
@@ -43,6 +49,5 @@ impl PoolSetup {
 /// Service times on each pool.
 #[must_use]
 pub fn curves(model: &ServiceModel, pools: &[PoolSetup]) -> Vec<Curve> {
-    let of = |pool: &PoolSetup| if pool.accelerator == "H100" { model.curve.faster(model.h100) } else { model.curve };
-    pools.iter().map(of).collect()
+    pools.iter().map(|pool| model.curve.faster(pool.speed(model))).collect()
 }

@@ -95,7 +95,7 @@ pub fn mixed(case: &Case, tables: &Tables, percentile: f64) -> Vec<Line> {
 /// is faster, and for part of one if no more is needed.
 fn priced(plan: &Plan, step: f64, case: &Case, pools: &[PoolSetup]) -> f64 {
     let room = |pool: &PoolSetup| {
-        let faster = if pool.accelerator == "H100" { case.model.h100 } else { 1.0 };
+        let faster = pool.speed(&case.model);
         (pool.hourly / faster, f64::from(pool.capacity) * faster)
     };
     let mut rooms: Vec<(f64, f64)> = pools.iter().map(room).collect();

@@ -74,10 +74,8 @@ fn across<const C: usize>(
     columns: &Windows,
     cells: &mut [[[u8; CELL]; TOGETHER]],
 ) -> [Vec<u8>; TOGETHER] {
-    // Far apart, windows look at few pixels.
-    let looked_at: usize = columns.places.iter().map(|(_, count)| count).sum();
     for (at, row) in rows.into_iter().enumerate() {
-        if looked_at < cells.len() / 2 {
+        if columns.sparse {
             let pixels = row.as_chunks::<C>().0;
             for pixel in columns.places.iter().flat_map(|(start, count)| *start..start + count) {
                 cells[pixel][at][..C].copy_from_slice(&pixels[pixel]);

@@ -37,6 +37,8 @@ pub struct Windows {
     pub places: Vec<(usize, usize)>,
     /// Their weights: for each as many pairs as the largest one takes, so that they are found by its place.
     pairs: Vec<Pair>,
+    /// They look at few of the pixels, far apart.
+    pub sparse: bool,
 }
 
 impl Windows {
@@ -50,7 +52,9 @@ impl Windows {
             pairs.extend(weights.chunks(2).map(Pair::new));
             pairs.resize((at + 1) * most, Pair::NONE);
         }
-        Self { places: windows.iter().map(|(start, weights)| (*start, weights.len())).collect(), pairs }
+        let places: Vec<(usize, usize)> = windows.iter().map(|(start, weights)| (*start, weights.len())).collect();
+        let sparse = places.iter().map(|(_, count)| count).sum::<usize>() < wide(from) / 2;
+        Self { places, pairs, sparse }
     }
 
     /// Where each begins, how many pixels it has, and their weights.
