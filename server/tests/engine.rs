@@ -1,4 +1,5 @@
-//! ONNX Runtime itself: tensors of every type go in and come back as they were, by its own calls and by the safe way.
+//! ONNX Runtime itself: tensors of every type go in and come back as they were, alone and from several threads at
+//! once.
 #![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
 mod support;
@@ -6,7 +7,7 @@ mod support;
 use millrace_crds::ExecutionProvider;
 use millrace_server::{
     engine::{
-        Engine as _, EngineError,
+        Engine, EngineError,
         ort::{OrtEngine, OrtOptions, load_library},
     },
     protocol::{
@@ -17,7 +18,7 @@ use millrace_server::{
 use std::path::Path;
 use support::real::Real;
 
-/// What is no text: these go by the engine's own calls, and with texts among them nothing does.
+/// What is no text. Texts take another way in and out.
 const PLAIN: &str = "BOOL UINT8 UINT16 UINT32 UINT64 INT8 INT16 INT32 INT64 FP16 BF16 FP32 FP64";
 
 /// The engine of a model that gives back what it takes, of each of these types.
@@ -56,16 +57,55 @@ fn each_type_comes_back_as_it_was() {
             let given: Vec<Tensor> = types.split_whitespace().map(|name| tensor(name, rows, seed)).collect();
             let mut back = Vec::new();
             let ran = engine.run(&given, &mut |outputs| back = outputs);
-            if rows == 0 {
-                // The safe way refuses what is empty; both engines must be well after it.
-                assert!(ran.is_err() || back.iter().all(|tensor| tensor.data.is_empty()));
-                continue;
-            }
-            ran.unwrap();
+            ran.unwrap_or_else(|error| panic!("{rows} rows of {types}: {error}"));
             let given = given.into_iter().map(|tensor| Tensor { name: tensor.name.replace('x', "y"), ..tensor });
             assert_eq!(back, given.collect::<Vec<_>>(), "{rows} rows of {types}");
         }
     }
+}
+
+/// Threads on one copy of the weights get what each would have got alone.
+#[test]
+fn threads_that_share_a_session_get_their_own_answers() {
+    let Some(real) = Real::here() else { return };
+    let model = real.models.join("minilm/model.onnx");
+    let load = |threads| {
+        let options = OrtOptions::new(vec![ExecutionProvider::CPU], threads);
+        OrtEngine::load(load_library(&real.library).unwrap(), &model, &options).unwrap()
+    };
+    let mut alone = load(1);
+    assert!(load(2).share().is_none(), "one with threads of its own is run by one at a time");
+    let given = |seed: usize| -> Vec<Tensor> {
+        let shape = vec![1 + seed % 3, 8 + seed % 5];
+        let tokens = |token: &dyn Fn(usize) -> i64| Data::Int64((0..shape[0] * shape[1]).map(token).collect());
+        let inputs = alone.signature().inputs.iter().map(|spec| match spec.name.as_str() {
+            "input_ids" => (spec, tokens(&|at| (1_000 + 37 * seed + at) as i64)),
+            "attention_mask" => (spec, tokens(&|_| 1)),
+            _ => (spec, tokens(&|_| 0)),
+        });
+        inputs.map(|(spec, data)| Tensor { name: spec.name.clone(), shape: shape.clone(), data }).collect()
+    };
+    let inputs: Vec<Vec<Tensor>> = (0..12).map(given).collect();
+    let answer = |engine: &mut dyn Engine, inputs: &[Tensor]| {
+        let mut answer = Vec::new();
+        engine.run(inputs, &mut |outputs| answer = outputs).unwrap();
+        answer
+    };
+    let expected: Vec<Vec<Tensor>> = inputs.iter().map(|inputs| answer(&mut alone, inputs)).collect();
+    assert_ne!(expected[0], expected[3], "of one shape, and not the same");
+    let engines: Vec<_> = (0..4).map(|_| alone.share().unwrap()).collect();
+    drop(alone);
+    std::thread::scope(|scope| {
+        for (number, mut engine) in engines.into_iter().enumerate() {
+            let (inputs, expected) = (&inputs, &expected);
+            scope.spawn(move || {
+                for turn in 0..24 {
+                    let at = (number * 5 + turn) % inputs.len();
+                    assert_eq!(answer(&mut *engine, &inputs[at]), expected[at], "input {at} of thread {number}");
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -63,11 +63,11 @@ pub struct Runtime {
     /// How many of TensorRT's built engines are kept, and where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_cache: Option<EngineCache>,
-    /// Sessions of the model in one replica.
+    /// Batches of the model that one replica runs at once. On the CPU those of one thread each share one copy of the weights.
     #[serde(default = "default_one")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 64)))]
     pub instances: u32,
-    /// Threads of one session on the CPU; absent: the cores of the container over the instances.
+    /// Threads of one instance on the CPU; absent: the cores of the container over the instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "resource", schemars(range(min = 1, max = 256)))]
     pub intra_op_threads: Option<u32>,

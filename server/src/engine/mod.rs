@@ -20,7 +20,7 @@ pub enum EngineError {
     Unfit(String),
 }
 
-/// One session of a model. It is owned by one thread at a time: execution providers aren't all thread-safe.
+/// What runs a model. It is owned by one thread at a time: execution providers aren't all thread-safe.
 pub trait Engine: Send {
     /// Inputs and outputs.
     fn signature(&self) -> &Signature;
@@ -35,6 +35,11 @@ pub trait Engine: Send {
     /// # Errors
     /// Whatever the engine says.
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError>;
+
+    /// Another engine on the same copy of the weights, for another thread; `None`: each thread needs its own.
+    fn share(&self) -> Option<Box<dyn Engine>> {
+        None
+    }
 
     /// Looks at itself after a run that failed, and puts itself right if it can; whether it takes batches.
     fn mend(&mut self) -> bool {

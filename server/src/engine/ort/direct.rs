@@ -1,30 +1,37 @@
 //! Runs on the processor by ONNX Runtime's own calls. The crate's safe way writes each name anew for each run and asks for all
 //! that can be known of a value: for a quick model that adds four tenths to the run. Here what is the same for every run is
-//! made once. What it doesn't take (texts, tensors without elements) runs the safe way.
+//! made once, and the session is shared: several threads run it at once, on one copy of the weights.
 #![allow(unsafe_code)]
 
-use super::values;
+use super::{
+    raw::{Owned, check},
+    values,
+};
 use crate::{
     engine::EngineError,
-    protocol::tensor::{Signature, Tensor, TensorSpec},
+    error::StartError,
+    protocol::{
+        data::{Data, Datatype},
+        tensor::{Signature, Tensor, TensorSpec},
+    },
     with_data,
 };
+use millrace_crds::conditions::reason;
 use ort::{
     AsPointer as _,
     memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
-    session::{RunOptions, Session},
-    sys::{ONNXTensorElementDataType, OrtErrorCode, OrtStatusPtr, OrtValue},
+    session::{RunOptions, Session, SessionInputValue},
+    sys::{ONNXTensorElementDataType, OrtValue},
+    value::DynValue,
 };
 use std::{
-    ffi::{CStr, CString, c_char},
-    ptr,
+    ffi::{CString, c_char},
+    sync::Arc,
 };
 
-/// Dimensions of a tensor at most; those that have more run the safe way.
-const DIMENSIONS: usize = 8;
-
-/// What all runs of a session share.
+/// A session of the processor, and what all runs of one thread share.
 pub struct Direct {
+    session: Arc<Session>,
     inputs: Box<[Named]>,
     outputs: Box<[Named]>,
     memory: MemoryInfo<'static>,
@@ -39,11 +46,11 @@ struct Named {
 }
 
 impl Named {
-    /// `None`: what the engine's call can't take as it is.
-    fn new(spec: &TensorSpec) -> Option<Self> {
-        spec.datatype.size()?;
-        let name = CString::new(spec.name.as_str()).ok()?;
-        Some(Self { name, element: values::element(spec.datatype).into(), spec: spec.clone() })
+    fn new(spec: &TensorSpec) -> Result<Self, StartError> {
+        let name = CString::new(spec.name.as_str()).map_err(|_| {
+            StartError::new(reason::MODEL_INVALID, format!("tensor {:?} has a zero in its name", spec.name))
+        })?;
+        Ok(Self { name, element: values::element(spec.datatype).into(), spec: spec.clone() })
     }
 
     fn failed(&self, what: impl std::fmt::Display) -> EngineError {
@@ -51,82 +58,94 @@ impl Named {
     }
 }
 
-/// Values of the engine, which are freed with this.
-struct Values(Vec<*mut OrtValue>);
+/// A tensor that a run is given.
+enum Given<'t> {
+    /// Over the tensor's own elements.
+    Borrowed(Owned),
+    /// Texts, which the engine copies.
+    Copied(SessionInputValue<'t>),
+}
 
-impl Drop for Values {
-    fn drop(&mut self) {
-        for value in self.0.iter().filter(|value| !value.is_null()) {
-            // SAFETY: the engine made it, nobody else frees it, and nothing borrows it any more.
-            unsafe { (ort::api().ReleaseValue)(*value) }
+impl Given<'_> {
+    fn ptr(&self) -> *const OrtValue {
+        match self {
+            Self::Borrowed(value) => value.ptr(),
+            Self::Copied(value) => value.ptr(),
         }
     }
 }
 
 impl Direct {
-    /// For a session of the processor; `None`: its tensors are of a kind that isn't taken.
-    #[must_use]
-    pub fn new(signature: &Signature) -> Option<Self> {
-        let named = |specs: &[TensorSpec]| specs.iter().map(Named::new).collect::<Option<_>>();
-        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default).ok()?;
-        let options = RunOptions::new().ok()?;
-        Some(Self { inputs: named(&signature.inputs)?, outputs: named(&signature.outputs)?, memory, options })
+    /// For a session of the processor.
+    ///
+    /// # Errors
+    /// `ModelInvalid`: a tensor has a name that the engine can't be told.
+    pub fn new(session: Arc<Session>, signature: &Signature) -> Result<Self, StartError> {
+        let failed = |error: ort::Error| StartError::new(reason::PROVIDER_UNAVAILABLE, error.to_string());
+        let named = |specs: &[TensorSpec]| specs.iter().map(Named::new).collect::<Result<_, _>>();
+        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default);
+        Ok(Self {
+            session,
+            inputs: named(&signature.inputs)?,
+            outputs: named(&signature.outputs)?,
+            memory: memory.map_err(failed)?,
+            options: RunOptions::new().map_err(failed)?,
+        })
     }
 
-    /// Runs a session; `None`: the safe way takes these.
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Runs the session.
     ///
     /// # Errors
     /// Whatever the engine says.
-    pub fn run(&self, session: &mut Session, inputs: &[Tensor]) -> Option<Result<Vec<Tensor>, EngineError>> {
-        let plain = |(named, tensor): (&Named, &Tensor)| {
-            named.spec.name == tensor.name
-                && named.spec.datatype == tensor.data.datatype()
-                && !tensor.data.is_empty()
-                && tensor.shape.len() <= DIMENSIONS
-        };
-        (inputs.len() == self.inputs.len() && self.inputs.iter().zip(inputs).all(plain))
-            .then(|| self.run_plain(session, inputs))
-    }
-
-    fn run_plain(&self, session: &mut Session, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
-        let mut given = Values(Vec::with_capacity(inputs.len()));
-        for (named, tensor) in self.inputs.iter().zip(inputs) {
-            given.0.push(self.borrow(named, tensor)?);
-        }
-        let mut made = Values(vec![ptr::null_mut(); self.outputs.len()]);
-        let names = |named: &[Named]| named.iter().map(|named| named.name.as_ptr()).collect::<Vec<*const c_char>>();
-        let (input_names, output_names) = (names(&self.inputs), names(&self.outputs));
-        // SAFETY: the session and the options are alive, and the session is borrowed by this call alone. Each array has as
-        // many elements as is said, each name ends with a zero, the inputs are values that live until the end of this
-        // function, and the outputs are null: the engine makes them.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
+        let given = inputs.iter().map(|tensor| self.given(tensor)).collect::<Result<Vec<_>, _>>()?;
+        let given_names: Vec<*const c_char> = given.iter().map(|(named, _)| named.name.as_ptr()).collect();
+        let given_values: Vec<*const OrtValue> = given.iter().map(|(_, value)| value.ptr()).collect();
+        let made_names: Vec<*const c_char> = self.outputs.iter().map(|named| named.name.as_ptr()).collect();
+        let mut made: Vec<Owned> = self.outputs.iter().map(|_| Owned::none()).collect();
+        // SAFETY: the session and the options are alive. On the processor the engine changes neither in a run and may be called
+        // from several threads at once (OrtApi::Run, onnxruntime_c_api.h). Each array has as many elements as is said, each
+        // name ends with a zero, the inputs are values that live until the end of this function, and the outputs are null:
+        // the engine makes them.
         let status = unsafe {
             (ort::api().Run)(
-                session.ptr_mut(),
+                self.session.ptr().cast_mut(),
                 self.options.ptr(),
-                input_names.as_ptr(),
-                given.0.as_ptr().cast(),
-                given.0.len(),
-                output_names.as_ptr(),
-                output_names.len(),
-                made.0.as_mut_ptr(),
+                given_names.as_ptr(),
+                given_values.as_ptr().cast(),
+                given.len(),
+                made_names.as_ptr(),
+                made_names.len(),
+                made.as_mut_ptr().cast(),
             )
         };
         check(status)?;
-        self.outputs.iter().zip(&made.0).map(|(named, value)| read(named, *value)).collect()
+        self.outputs.iter().zip(made).map(|(named, value)| self.read(named, value)).collect()
     }
 
-    /// A value over a tensor's own elements. It must be freed before the tensor is.
-    fn borrow(&self, named: &Named, tensor: &Tensor) -> Result<*mut OrtValue, EngineError> {
-        let mut dims = [0_i64; DIMENSIONS];
-        let dims = &mut dims[..tensor.shape.len()];
-        for (to, from) in dims.iter_mut().zip(&tensor.shape) {
-            *to = i64::try_from(*from).map_err(|_| named.failed("its shape is too large"))?;
+    /// A tensor as the engine takes it, and its name. It must be freed before the tensor is.
+    fn given<'t>(&self, tensor: &'t Tensor) -> Result<(&Named, Given<'t>), EngineError> {
+        let named = self.inputs.iter().find(|named| named.spec.name == tensor.name);
+        let named = named.ok_or_else(|| EngineError::Unfit(format!("the model has no input {:?}", tensor.name)))?;
+        if named.spec.datatype != tensor.data.datatype() {
+            return Err(EngineError::Unfit(format!("input {:?} is of another type", tensor.name)));
         }
+        if matches!(tensor.data, Data::Bytes(_)) {
+            return Ok((named, Given::Copied(values::to_ort(tensor)?)));
+        }
+        let dims = tensor.shape.iter().map(|dim| i64::try_from(*dim)).collect::<Result<Vec<i64>, _>>();
+        let dims = dims.map_err(|_| named.failed("its shape is too large"))?;
         let (data, bytes) =
             with_data!(&tensor.data, vector => (vector.as_ptr().cast_mut().cast(), size_of_val(vector.as_slice())));
-        let mut value = ptr::null_mut();
-        // SAFETY: the elements are as many bytes as is said, of the type that is said (`plain`); the engine refuses a shape
-        // that needs more. It never writes to an input.
+        let mut value = Owned::none();
+        // SAFETY: the elements are as many bytes as is said, of the type that is said (it was compared); the engine refuses a
+        // shape that needs more. It never writes to an input.
         let status = unsafe {
             (ort::api().CreateTensorWithDataAsOrtValue)(
                 self.memory.ptr(),
@@ -135,69 +154,36 @@ impl Direct {
                 dims.as_ptr(),
                 dims.len(),
                 named.element,
-                &raw mut value,
+                (&raw mut value).cast(),
             )
         };
-        check(status).map(|()| value)
+        check(status)?;
+        Ok((named, Given::Borrowed(value)))
     }
-}
 
-/// Copies an output of the engine.
-fn read(named: &Named, value: *mut OrtValue) -> Result<Tensor, EngineError> {
-    if value.is_null() {
-        return Err(named.failed("the engine made none"));
+    /// Copies an output of the engine.
+    fn read(&self, named: &Named, value: Owned) -> Result<Tensor, EngineError> {
+        let (shape, element) = value.shape()?;
+        if element != named.element {
+            return Err(named.failed(format_args!("the engine made elements of the type {element:?}")));
+        }
+        let (name, datatype) = (&named.spec.name, named.spec.datatype);
+        if datatype == Datatype::Bytes {
+            let value = value.release().ok_or_else(|| named.failed("the engine made none"))?;
+            // SAFETY: it is a tensor of this session, and nobody else frees it.
+            let texts: DynValue = unsafe { DynValue::from_ptr(value, Some(self.session.allocator())) };
+            return values::from_ort(name, &texts, datatype);
+        }
+        let count: usize = shape.iter().product();
+        let mut data = datatype.empty();
+        if count > 0 {
+            let first = value.first()?;
+            with_data!(&mut data, vector => {
+                // SAFETY: the engine holds `count` elements of this type there (it was compared, and texts went above; BOOL is
+                // written as 0 or 1), aligned for it, in the host's memory, and nothing writes to them while they are copied.
+                vector.extend_from_slice(unsafe { std::slice::from_raw_parts(first.cast(), count) });
+            });
+        }
+        Ok(Tensor { name: name.clone(), shape, data })
     }
-    let (shape, element) = shape(value)?;
-    if element != named.element {
-        return Err(named.failed(format_args!("the engine made elements of the type {element:?}")));
-    }
-    let count: usize = shape.iter().product();
-    let mut first = ptr::null_mut();
-    // SAFETY: it is a tensor that lives until the caller frees it; on the processor its elements are in the host's memory.
-    check(unsafe { (ort::api().GetTensorMutableData)(value, &raw mut first) })?;
-    let mut data = named.spec.datatype.empty();
-    if count > 0 {
-        with_data!(&mut data, vector => {
-            // SAFETY: the engine holds `count` elements of this type there (it was compared, and texts are never asked for;
-            // BOOL is written as 0 or 1), aligned for it, and nothing writes to them while they are copied.
-            vector.extend_from_slice(unsafe { std::slice::from_raw_parts(first.cast_const().cast(), count) });
-        });
-    }
-    Ok(Tensor { name: named.spec.name.clone(), shape, data })
-}
-
-/// Shape and type of a tensor.
-fn shape(value: *const OrtValue) -> Result<(Vec<usize>, ONNXTensorElementDataType), EngineError> {
-    let mut element = ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-    let (mut dims, mut count) = (ptr::null(), 0);
-    // SAFETY: the value is a tensor that lives until the caller frees it.
-    check(unsafe {
-        (ort::api().GetTensorElementTypeAndShapeDataReference)(value, &raw mut element, &raw mut dims, &raw mut count)
-    })?;
-    if count == 0 {
-        return Ok((Vec::new(), element));
-    }
-    // SAFETY: these are the value's own dimensions, as many as it says, and it lives.
-    let dims = unsafe { std::slice::from_raw_parts(dims, count) };
-    Ok((dims.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect(), element))
-}
-
-/// What a call says; frees it.
-fn check(status: OrtStatusPtr) -> Result<(), EngineError> {
-    if status.0.is_null() {
-        return Ok(());
-    }
-    let api = ort::api();
-    // SAFETY: a status that isn't null lives until it is freed here, once; its text ends with a zero and is copied before.
-    let (code, text) = unsafe {
-        let code = (api.GetErrorCode)(status.0);
-        let text = CStr::from_ptr((api.GetErrorMessage)(status.0)).to_string_lossy().into_owned();
-        (api.ReleaseStatus)(status.0);
-        (code, text)
-    };
-    Err(match code {
-        // What kernels say of an index or a shape that they can't take.
-        OrtErrorCode::ORT_INVALID_ARGUMENT => EngineError::Unfit(text),
-        _ => EngineError::Failed(text),
-    })
 }

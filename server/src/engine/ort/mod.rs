@@ -2,8 +2,10 @@
 
 mod direct;
 mod graphs;
+mod library;
 mod native;
 pub mod provide;
+mod raw;
 mod session;
 mod store;
 mod tensorrt;
@@ -16,16 +18,15 @@ use crate::{
 };
 use direct::Direct;
 use graphs::Graphs;
+pub use library::{load_library, version};
 use millrace_crds::{ExecutionProvider, Precision, conditions::reason};
 pub use ort::environment::Environment;
 use ort::{
     ErrorCode,
     session::{RunOptions, Session, builder::SessionBuilder},
 };
-use std::{borrow::Cow, collections::BTreeMap, path::Path, sync::OnceLock};
+use std::{borrow::Cow, collections::BTreeMap, path::Path, sync::Arc};
 use tensorrt::TensorRt;
-
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
 /// How sessions are made.
 #[derive(Clone, Debug)]
@@ -54,42 +55,18 @@ impl OrtOptions {
     }
 }
 
-/// Loads the library, once in a process: a failed lazy load would panic.
-///
-/// # Errors
-/// It isn't there, or isn't ONNX Runtime of the version this server is built for.
-pub fn load_library(path: &Path) -> Result<&'static Environment, StartError> {
-    if let Some(environment) = ENVIRONMENT.get() {
-        return Ok(environment);
-    }
-    let failed = |error: String| {
-        StartError::new(
-            reason::PROVIDER_UNAVAILABLE,
-            format!("ONNX Runtime can't be loaded: {error}; name its library by --ort-library"),
-        )
-    };
-    let environment = ort::init_from(path)
-        .map_err(|error| failed(error.to_string()))?
-        .with_name("millrace")
-        .with_telemetry(false)
-        .build()
-        .map_err(|error| failed(error.to_string()))?;
-    environment.set_log_level(ort::logging::LogLevel::Warning);
-    Ok(ENVIRONMENT.get_or_init(|| environment))
-}
-
-/// The library's version and how it was built.
-#[must_use]
-pub fn version() -> &'static str {
-    ort::info()
-}
-
 /// A session of ONNX Runtime.
 pub struct OrtEngine {
-    session: Session,
     signature: Signature,
-    graphs: Option<Graphs>,
-    direct: Option<Direct>,
+    way: Way,
+}
+
+/// How it is run.
+enum Way {
+    /// On the processor. `shared`: several threads may run the session at once; one that has threads of its own is run by one.
+    Direct { direct: Direct, shared: bool },
+    /// On a device.
+    Device { session: Session, graphs: Option<Graphs> },
 }
 
 impl OrtEngine {
@@ -99,27 +76,47 @@ impl OrtEngine {
     /// `ProviderUnavailable`: the provider that was asked for can't be had. `ModelInvalid`: the file is no model for it.
     pub fn load(environment: &Environment, model: &Path, options: &OrtOptions) -> Result<Self, StartError> {
         if options.graphs > 0 && options.providers.first() == Some(&ExecutionProvider::CUDA) {
-            match Self::with(builder(environment, options)?, model) {
-                Ok(engine) => return Ok(Self { graphs: Some(Graphs::new(options.graphs)), ..engine }),
+            match session(environment, model, options) {
+                Ok(session) => return Self::on_device(session, Some(Graphs::new(options.graphs))),
                 Err(error) => tracing::info!(%error, "no CUDA graphs for this model: it is launched node by node"),
             }
         }
-        let engine = Self::with(builder(environment, &OrtOptions { graphs: 0, ..options.clone() })?, model)?;
-        let direct = if options.cpu_only() { Direct::new(&engine.signature) } else { None };
-        Ok(Self { direct, ..engine })
+        let session = session(environment, model, &OrtOptions { graphs: 0, ..options.clone() })?;
+        if options.cpu_only() {
+            return Self::on_processor(Arc::new(session), options.threads == 1);
+        }
+        Self::on_device(session, None)
+    }
+
+    fn on_device(session: Session, graphs: Option<Graphs>) -> Result<Self, StartError> {
+        Ok(Self { signature: signature(&session)?, way: Way::Device { session, graphs } })
+    }
+
+    fn on_processor(session: Arc<Session>, shared: bool) -> Result<Self, StartError> {
+        let signature = signature(&session)?;
+        let direct = Direct::new(session, &signature)?;
+        Ok(Self { signature, way: Way::Direct { direct, shared } })
     }
 
     /// Shapes for which a CUDA graph is recorded.
     #[must_use]
     pub fn graphs(&self) -> usize {
-        self.graphs.as_ref().map_or(0, Graphs::len)
+        match &self.way {
+            Way::Device { graphs: Some(graphs), .. } => graphs.len(),
+            _ => 0,
+        }
     }
 
-    fn with(mut builder: SessionBuilder, model: &Path) -> Result<Self, StartError> {
-        let session = builder.commit_from_file(model).map_err(|error| unloadable(model, &error))?;
-        let signature = signature(&session)?;
-        Ok(Self { session, signature, graphs: None, direct: None })
+    fn session(&self) -> &Session {
+        match &self.way {
+            Way::Direct { direct, .. } => direct.session(),
+            Way::Device { session, .. } => session,
+        }
     }
+}
+
+fn session(environment: &Environment, model: &Path, options: &OrtOptions) -> Result<Session, StartError> {
+    builder(environment, options)?.commit_from_file(model).map_err(|error| unloadable(model, &error))
 }
 
 fn builder(environment: &Environment, options: &OrtOptions) -> Result<SessionBuilder, StartError> {
@@ -143,24 +140,29 @@ impl Engine for OrtEngine {
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {
-        let Ok(metadata) = self.session.metadata() else { return BTreeMap::new() };
+        let Ok(metadata) = self.session().metadata() else { return BTreeMap::new() };
         let keys = metadata.custom_keys().unwrap_or_default();
         keys.into_iter().filter_map(|key| Some((key.clone(), metadata.custom(&key)?))).collect()
     }
 
     fn run(&mut self, inputs: &[Tensor], answer: &mut dyn FnMut(Vec<Tensor>)) -> Result<(), EngineError> {
-        let direct = self.direct.as_ref().and_then(|direct| direct.run(&mut self.session, inputs));
-        let outputs = match (direct, &mut self.graphs) {
-            (Some(outputs), _) => outputs,
-            (None, Some(graphs)) => graphs.run(&mut self.session, &self.signature, inputs),
-            (None, None) => run(&mut self.session, &self.signature, inputs, None),
+        let outputs = match &mut self.way {
+            Way::Direct { direct, .. } => direct.run(inputs),
+            Way::Device { session, graphs: Some(graphs) } => graphs.run(session, &self.signature, inputs),
+            Way::Device { session, graphs: None } => run(session, &self.signature, inputs, None),
         };
         answer(outputs?);
         Ok(())
     }
+
+    fn share(&self) -> Option<Box<dyn Engine>> {
+        let Way::Direct { direct, shared: true } = &self.way else { return None };
+        let other = Self::on_processor(Arc::clone(direct.session()), true).ok()?;
+        Some(Box::new(other))
+    }
 }
 
-/// Runs a session on tensors of the host.
+/// Runs a session of a device on tensors of the host.
 fn run(
     session: &mut Session,
     signature: &Signature,

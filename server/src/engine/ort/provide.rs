@@ -84,15 +84,16 @@ pub fn provide(
     }
     let Some(meanwhile) = meanwhile(&options) else {
         let options = whole(&load, &options, &order.buckets, &padded).map_err(unbuilt)?;
-        let engines = (0..order.instances).map(|_| replaceable(load(&options)?, remake(&load, &options)));
-        return Ok(Provided { engines: engines.collect::<Result<_, _>>()?, build: None });
+        let engines = abreast(&load, &options, order.instances)?;
+        let engines = engines.into_iter().map(|engine| replaceable(engine, remake(&load, &options)));
+        return Ok(Provided { engines: engines.collect(), build: None });
     };
     let slots: Vec<Arc<Better>> = (0..order.instances).map(|_| Arc::default()).collect();
     let mut engines = Vec::with_capacity(order.instances);
     for slot in &slots {
         let (load, options, slot) = (Arc::clone(&load), meanwhile.clone(), Arc::clone(slot));
         let make = move || Ok(Box::new(Meanwhile::new(load(&options)?, Arc::clone(&slot))) as Box<dyn Engine>);
-        engines.push(replaceable(make()?, Arc::new(move || make().map_err(told)))?);
+        engines.push(replaceable(make()?, Arc::new(move || make().map_err(told))));
     }
     let state = Arc::new(BuildState::default());
     let building = Building { load, options, slots, state: Arc::clone(&state), buckets: order.buckets.clone(), padded };
@@ -126,8 +127,19 @@ fn told(error: StartError) -> EngineError {
     EngineError::Failed(error.message)
 }
 
-fn replaceable(engine: Box<dyn Engine>, make: Maker) -> Result<Box<dyn Engine>, StartError> {
-    Ok(Box::new(Replaceable::new(engine, make)))
+fn replaceable(engine: Box<dyn Engine>, make: Maker) -> Box<dyn Engine> {
+    Box::new(Replaceable::new(engine, make))
+}
+
+/// An engine for each instance, all on one copy of the weights where threads can share it. One that is replaced later has its
+/// own: what broke may be what they share.
+fn abreast(load: &Load, options: &OrtOptions, instances: usize) -> Result<Vec<Box<dyn Engine>>, StartError> {
+    let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(instances);
+    for _ in 0..instances {
+        let shared = engines.first().and_then(|first| first.share());
+        engines.push(shared.map_or_else(|| load(options), Ok)?);
+    }
+    Ok(engines)
 }
 
 fn remake(load: &Load, options: &OrtOptions) -> Maker {
@@ -211,48 +223,5 @@ impl Building {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::fake::{FakeEngine, Gate};
-    use ExecutionProvider::{CPU, CUDA, TensorRT};
-    use std::sync::Mutex;
-
-    #[test]
-    fn cuda_alone_stands_in_for_tensorrt_and_only_while_it_builds() {
-        let stand_in = |providers: &[ExecutionProvider], built: bool| {
-            let place = if built { Place::Whole("a".into()) } else { Place::New("a".into(), "b".into()) };
-            let tensorrt = Some(TensorRt { profiles: None, place: Some(place) });
-            let options = OrtOptions { tensorrt, ..OrtOptions::new(providers.to_vec(), 1) };
-            meanwhile(&options).map(|options| (options.providers, options.tensorrt))
-        };
-        assert_eq!(stand_in(&[TensorRT, CUDA, CPU], false), Some((vec![CUDA, CPU], None)));
-        assert_eq!(stand_in(&[TensorRT, CUDA], true), None);
-        assert_eq!(stand_in(&[TensorRT], false), None);
-        assert_eq!(stand_in(&[TensorRT, CPU], false), None);
-        assert_eq!(meanwhile(&OrtOptions::new(vec![CUDA, CPU], 1)).map(|options| options.providers), None);
-    }
-    /// What is written is written once, in a folder that nobody else writes, and read by all.
-    #[test]
-    fn an_engine_is_built_once_and_loaded_by_each_instance() {
-        let root = tempfile::tempdir().unwrap();
-        let loads: Arc<Mutex<Vec<(PathBuf, bool)>>> = Arc::default();
-        let seen = Arc::clone(&loads);
-        let load: Load = Arc::new(move |options| {
-            let folder = options.tensorrt.as_ref().and_then(TensorRt::folder).unwrap().to_owned();
-            let built = folder.join("engine").exists();
-            std::fs::write(folder.join("engine"), "").unwrap();
-            seen.lock().unwrap().push((folder, built));
-            Ok(Box::new(FakeEngine::new(1, Gate::default())))
-        });
-        let place = store::open(root.path(), "key", 1_000).unwrap();
-        let tensorrt = Some(TensorRt { profiles: None, place: Some(place) });
-        let options = OrtOptions { tensorrt, ..OrtOptions::new(vec![TensorRT, CUDA], 1) };
-        let slots = vec![Arc::default(), Arc::default()];
-        let state = Arc::new(BuildState::default());
-        Building { load, options, slots, state: Arc::clone(&state), buckets: vec![1], padded: Vec::new() }.run();
-        assert_eq!(state.get(), EngineBuild::Built);
-        let (folder, loads) = (root.path().join("key"), loads.lock().unwrap());
-        assert!(loads[0].0 != folder && !loads[0].0.exists());
-        assert_eq!(loads[1..], [(folder.clone(), true), (folder, true)]);
-    }
-}
+#[path = "provide_tests.rs"]
+mod tests;
