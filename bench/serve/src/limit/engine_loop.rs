@@ -1,4 +1,5 @@
-//! `engine_loop`: sessions side by side that do nothing but run. No server is faster on this model with batches of these sizes.
+//! `engine_loop`: sessions side by side, one for each core, that do nothing but run batches of these sizes. Only a server whose
+//! threads share a session can do with less.
 
 use super::abreast;
 use crate::{bare::Bare, case::Body, tensor::Tensor};

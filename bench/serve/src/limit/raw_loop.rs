@@ -1,5 +1,5 @@
-//! `raw_loop`: raw inputs through the server's own input steps and its engine, a loop for each core and nothing else: no wire,
-//! no queue, no output steps. No server with these steps is faster.
+//! `raw_loop`: raw inputs through the server's own input steps and its engine, a loop with a session for each core and nothing
+//! else: no wire, no queue, no output steps. Only a server whose threads share a session can do with less.
 
 use super::abreast;
 use crate::case::Body;
