@@ -1,5 +1,7 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(init: decoders::forgive(), |input: &[u8]| {
     millrace_fuzz::image(input);
 });

@@ -56,6 +56,12 @@ impl Case {
         self.trace.counts[self.warm_up().min(self.trace.seconds())..].iter().map(|count| f64::from(*count)).sum()
     }
 
+    /// Hours that are measured.
+    #[must_use]
+    pub fn hours(&self) -> f64 {
+        (self.trace.seconds() - self.warm_up()) as f64 / 3_600.0
+    }
+
     /// About the share of them that is late at first sight.
     #[must_use]
     pub fn unseen(&self) -> f64 {

@@ -54,6 +54,17 @@ pub struct Tuned {
     pub reached: bool,
 }
 
+/// The law over more hours of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Longer {
+    /// Hours that were measured.
+    pub hours: f64,
+    /// Share in time.
+    pub attainment: f64,
+    /// Dollars.
+    pub dollars: f64,
+}
+
 /// Everything about one case and one objective.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cell {
@@ -84,6 +95,9 @@ pub struct Cell {
     pub foresight: Vec<Option<Figure>>,
     /// The production law.
     pub law: Figure,
+    /// The same over more hours, where it misses and the trace has more.
+    #[serde(default)]
+    pub longer: Option<Longer>,
     /// The rivals, in the order of their names.
     pub rivals: Vec<Tuned>,
 }
@@ -93,6 +107,12 @@ impl Cell {
     #[must_use]
     pub fn reached(&self) -> bool {
         self.law.attainment >= self.asked / 100.0
+    }
+
+    /// Whether it kept it over more hours.
+    #[must_use]
+    pub fn reached_later(&self) -> bool {
+        self.longer.is_some_and(|longer| longer.attainment >= self.asked / 100.0)
     }
 
     /// A cost in units of the clairvoyant's.
@@ -165,7 +185,7 @@ fn cell(case: &Case, asked: f64, search: &mut Search<'_>, lateness: &bound::Late
         service: case.model.name.to_owned(),
         start: case.start.mean,
         asked,
-        span_hours: (case.trace.seconds() - case.warm_up()) as f64 / 3_600.0,
+        span_hours: case.hours(),
         requests,
         events,
         unseen: Some(case.unseen()),
@@ -173,6 +193,7 @@ fn cell(case: &Case, asked: f64, search: &mut Search<'_>, lateness: &bound::Late
         clairvoyant,
         foresight: [0.0, 1.0, 2.0].iter().map(|starts| foresee::cheapest(case, *starts, asked)).collect(),
         law,
+        longer: None,
         rivals: rivals.collect(),
     }
 }

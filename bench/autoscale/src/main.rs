@@ -26,10 +26,15 @@ fn main() -> Result<()> {
     let began = Instant::now();
     let tables = Tables::measure(&models, arguments.what == What::Mixed);
     eprintln!("steady states measured in {:.1} s", began.elapsed().as_secs_f64());
-    let cases = || cli::cases::cases(&arguments, &models, &tables);
+    let made = |arguments: &Arguments| cli::cases::cases(arguments, &models, &tables);
+    let cases = || made(&arguments);
+    let longer = || match arguments.longer {
+        Some(hours) => made(&Arguments { hours, ..arguments.clone() }),
+        None => Ok(Vec::new()),
+    };
     match arguments.what {
-        What::Table if !arguments.known.is_empty() => cli::table::again(&arguments, &cases()?),
-        What::Table => cli::table::run(&arguments, &cases()?),
+        What::Table if !arguments.known.is_empty() => cli::table::again(&arguments, &cases()?, &longer()?),
+        What::Table => cli::table::run(&arguments, &cases()?, &longer()?),
         What::Law => cli::law::run(&arguments, &cases()?),
         What::Check => cli::check::run(&arguments, &cases()?),
         What::Mixed => cli::scenarios::mixed(&arguments, &cases()?, &tables),

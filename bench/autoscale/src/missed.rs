@@ -1,6 +1,6 @@
 //! Where the law misses, and what it would take not to.
 
-use crate::cell::{ASKED, Cell};
+use crate::cell::{ASKED, Cell, Longer};
 use crate::report::{Table, geometric, shown, starts};
 use crate::sight::AHEAD;
 use std::fmt::Write;
@@ -28,10 +28,11 @@ pub fn markdown(table: &Table) -> String {
         "\n## Missed, and what it would take\n\n\
          Over the services of a line: the law's share in time and its cost; what those cost that keep the objective and were tuned in\n\
          hindsight, seeing nothing ahead or one start (in brackets: for how many services, if not for all); about what comes late at first\n\
-         sight, on top of {AHEAD} times all that was seen a start before; and the starts with which the law keeps the objective. Costs are\n\
-         in units of the clairvoyant's.\n\n\
-         | asked | trace | start | services | law in time | law | seeing nothing ahead | one start | late at first sight | kept with starts of |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{lines}"
+         sight, on top of {AHEAD} times all that was seen a start before; the law's share over more hours of the trace, where it has more,\n\
+         the learning at the beginning included (in brackets: how many services keep the objective); and the starts with which the law\n\
+         keeps it. Costs are in units of the clairvoyant's.\n\n\
+         | asked | trace | start | services | law in time | law | seeing nothing ahead | one start | late at first sight | law over more hours | kept with starts of |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{lines}"
     )
 }
 
@@ -54,7 +55,7 @@ fn line(text: &mut String, table: &Table, asked: f64, trace: &str, start: f64) {
     let kept: Vec<String> = kept.map(|start| format!("{start} s")).collect();
     let _ = writeln!(
         text,
-        "| {asked} % | {trace} | {start} s | {} | {:.3} to {:.3} % | {} | {} | {} | {} | {} |",
+        "| {asked} % | {trace} | {start} s | {} | {:.3} to {:.3} % | {} | {} | {} | {} | {} | {} |",
         services.join(", "),
         shares().fold(f64::INFINITY, f64::min),
         shares().fold(0.0, f64::max),
@@ -62,6 +63,17 @@ fn line(text: &mut String, table: &Table, asked: f64, trace: &str, start: f64) {
         mean(0),
         mean(1),
         unseen.map_or("-".to_owned(), |late| format!("{:.3} %", late * 100.0)),
+        later(&missed),
         if kept.is_empty() { "-".to_owned() } else { kept.join(", ") },
     );
+}
+
+/// The law's share over more hours.
+fn later(missed: &[&Cell]) -> String {
+    let longer: Vec<Longer> = missed.iter().filter_map(|cell| cell.longer).collect();
+    let Some(hours) = longer.first().map(|longer| longer.hours) else { return "-".to_owned() };
+    let shares = || longer.iter().map(|longer| longer.attainment * 100.0);
+    let keep = missed.iter().filter(|cell| cell.reached_later()).count();
+    let (least, most) = (shares().fold(f64::INFINITY, f64::min), shares().fold(0.0, f64::max));
+    format!("{least:.3} to {most:.3} % in {hours:.0} h ({keep} of {})", missed.len())
 }

@@ -2,7 +2,7 @@
 //! behave as their documents say.
 
 use millrace_autoscale::case::Case;
-use millrace_autoscale::cell::cells;
+use millrace_autoscale::cell::{Longer, cells};
 use millrace_autoscale::generate::Generator;
 use millrace_autoscale::model::{SERVICES, Start};
 use millrace_autoscale::policy::faults::Faults;
@@ -236,13 +236,30 @@ fn a_refined_search_is_never_worse_than_its_grid() {
     assert!(search.all().len() > grid.len());
 }
 
-#[test]
-fn tables_made_in_parts_join_to_one() {
+/// The table of one steady case.
+fn table() -> Report {
     let case = case(steady(1_200, 40), 5.0);
     let grid: Vec<Rival> = rival::grid().into_iter().step_by(7).collect();
     let (cells, searched) = cells(&case, &grid, false);
-    let command = String::new();
-    let part = Report { cells, searched: vec![searched], notes: vec!["a".to_owned()], command };
+    Report { cells, searched: vec![searched], notes: vec!["a".to_owned()], command: String::new() }
+}
+
+#[test]
+fn what_is_missed_says_what_it_would_take() {
+    let mut table = table();
+    assert!(!table.markdown().contains("## Missed"));
+    table.cells[0].law.attainment = 0.98;
+    let of =
+        |table: &Report| table.markdown().lines().find(|line| line.contains("98.000 to 98.000 %")).unwrap().to_owned();
+    assert!(of(&table).contains("| - | - |"), "it was run no longer, and keeps no other start: {}", of(&table));
+    table.cells[0].longer = Some(Longer { hours: 168.0, attainment: 0.995, dollars: 9.0 });
+    assert!(of(&table).contains("| 99.500 to 99.500 % in 168 h (1 of 1) |"), "{}", of(&table));
+    assert!(table.markdown().contains("1 missed; 1 of all these kept over more hours | no |"), "{}", table.markdown());
+}
+
+#[test]
+fn tables_made_in_parts_join_to_one() {
+    let part = table();
     let joined = Report::join(&[part.json(), part.json()], String::new()).unwrap();
     assert_eq!((joined.cells.len(), joined.searched.len(), joined.notes.len()), (4, 2, 2));
     assert!(joined.markdown().contains("| in time, 99 % | each | 2 of 2"), "{}", joined.markdown());

@@ -29,7 +29,7 @@ pub enum What {
 }
 
 /// The scaling law in simulation, against rivals and bounds
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask bench autoscale")]
 pub struct Arguments {
     /// What is run
@@ -104,6 +104,9 @@ pub struct Arguments {
     /// table: run the law alone, and take rivals and bounds from tables that were made before: their JSON files
     #[arg(long, value_name = "FILE")]
     pub known: Vec<PathBuf>,
+    /// table: where the law misses, run it over so many hours as well
+    #[arg(long, value_name = "HOURS")]
+    pub longer: Option<f64>,
     /// rare: models; fleet: services
     #[arg(long)]
     pub count: Option<usize>,

@@ -4,34 +4,33 @@ use super::arguments::Arguments;
 use super::{cases, work};
 use anyhow::{Context, Result, ensure};
 use millrace_autoscale::case::Case;
-use millrace_autoscale::cell::{self, ASKED, Cell, cells};
+use millrace_autoscale::cell::{self, ASKED, Cell, Figure, Longer, cells};
 use millrace_autoscale::report::Table;
 use millrace_autoscale::rival;
 use millrace_autoscale::search::Searched;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Runs all cases, and writes Markdown and JSON.
-pub fn run(arguments: &Arguments, all: &[Case]) -> Result<()> {
+/// Runs all cases, and writes Markdown and JSON. `longer` are the same of more hours, for where the law misses.
+pub fn run(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     let grid = rival::grid();
     eprintln!("{} cases, {} settings of rivals", all.len(), grid.len());
     let results: Vec<(Vec<Cell>, Searched)> =
         work::spread(all, arguments.threads, |case| cells(case, &grid, arguments.by_events(case)));
     let (cells, searched): (Vec<Vec<Cell>>, Vec<Searched>) = results.into_iter().unzip();
     let (notes, command) = (cases::notes(all), Arguments::command());
-    write(arguments, &Table { cells: cells.concat(), searched, notes, command })
+    let mut table = Table { cells: cells.concat(), searched, notes, command };
+    go_on(arguments, &mut table, longer);
+    write(arguments, &table)
 }
 
 /// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand.
-pub fn again(arguments: &Arguments, all: &[Case]) -> Result<()> {
+pub fn again(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     let mut table = read(&arguments.known, Arguments::command())?;
     let law = |case: &Case| ASKED.map(|asked| cell::law(case, asked, arguments.by_events(case)));
     let laws = work::spread(all, arguments.threads, law);
     for cell in &mut table.cells {
-        let is = |case: &Case| {
-            case.trace.name == cell.trace && case.model.name == cell.service && case.start.mean == cell.start
-        };
-        let case = all.iter().position(is).with_context(|| {
+        let case = all.iter().position(|case| is(case, cell)).with_context(|| {
             let Cell { trace, service, start, .. } = &*cell;
             format!("{trace} {service} {start} s is known, but not among the cases: give the arguments that it was made with")
         })?;
@@ -39,9 +38,27 @@ pub fn again(arguments: &Arguments, all: &[Case]) -> Result<()> {
         let (law, requests) = &laws[case][asked];
         let same = (requests / cell.requests - 1.0).abs() < 1e-4;
         ensure!(same, "{}: {requests} requests, the table knows of {}", cell.trace, cell.requests);
-        (cell.law, cell.unseen) = (law.clone(), Some(all[case].unseen()));
+        (cell.law, cell.unseen, cell.longer) = (law.clone(), Some(all[case].unseen()), None);
     }
+    go_on(arguments, &mut table, longer);
     write(arguments, &table)
+}
+
+fn is(case: &Case, cell: &Cell) -> bool {
+    case.trace.name == cell.trace && case.model.name == cell.service && case.start.mean == cell.start
+}
+
+/// Runs the law over more hours where it misses.
+fn go_on(arguments: &Arguments, table: &mut Table, longer: &[Case]) {
+    let more = |cell: &Cell| longer.iter().find(|case| is(case, cell) && case.hours() > 1.1 * cell.span_hours);
+    let missed = table.cells.iter_mut().filter(|cell| !cell.reached());
+    let missed: Vec<(&Case, &mut Cell)> = missed.filter_map(|cell| Some((more(cell)?, cell))).collect();
+    let runs: Vec<(&Case, f64)> = missed.iter().map(|(case, cell)| (*case, cell.asked)).collect();
+    let law = |(case, asked): &(&Case, f64)| cell::law(case, *asked, arguments.by_events(case)).0;
+    let figures = work::spread(&runs, arguments.threads, law);
+    for ((case, cell), Figure { attainment, dollars, .. }) in missed.into_iter().zip(figures) {
+        cell.longer = Some(Longer { hours: case.hours(), attainment, dollars });
+    }
 }
 
 /// Makes one table of several.

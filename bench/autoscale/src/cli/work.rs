@@ -1,12 +1,11 @@
 //! Spreads cases over threads.
 
-use millrace_autoscale::case::Case;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Runs `work` on each case, on at most two threads, and keeps the order.
-pub fn spread<T: Send>(cases: &[Case], threads: usize, work: impl Fn(&Case) -> T + Sync) -> Vec<T> {
+pub fn spread<C: Sync, T: Send>(cases: &[C], threads: usize, work: impl Fn(&C) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let began = Instant::now();
     let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
