@@ -1,5 +1,4 @@
-//! ONNX Runtime itself: tensors of every type go in and come back as they were, alone and from several threads at
-//! once.
+//! ONNX Runtime itself: tensors of every type go in and come back as they were, from one thread and from several at once.
 #![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
 mod support;
@@ -86,18 +85,30 @@ fn threads_that_share_a_session_get_their_own_answers() {
         inputs.map(|(spec, data)| Tensor { name: spec.name.clone(), shape: shape.clone(), data }).collect()
     };
     let inputs: Vec<Vec<Tensor>> = (0..12).map(given).collect();
-    let answer = |engine: &mut dyn Engine, inputs: &[Tensor]| {
-        let mut answer = Vec::new();
-        engine.run(inputs, &mut |outputs| answer = outputs).unwrap();
-        answer
-    };
     let expected: Vec<Vec<Tensor>> = inputs.iter().map(|inputs| answer(&mut alone, inputs)).collect();
     assert_ne!(expected[0], expected[3], "of one shape, and not the same");
-    let engines: Vec<_> = (0..4).map(|_| alone.share().unwrap()).collect();
-    drop(alone);
+    together(&alone, &inputs, &expected);
+    // Each type, texts among them.
+    let folder = tempfile::tempdir().unwrap();
+    let types = format!("{PLAIN} BYTES");
+    let mut alone = identity(&real, folder.path(), &types);
+    let given = |seed| types.split_whitespace().map(|name| tensor(name, 1 + usize::from(seed) % 4, seed)).collect();
+    let inputs: Vec<Vec<Tensor>> = (0..12).map(given).collect();
+    let expected: Vec<Vec<Tensor>> = inputs.iter().map(|inputs| answer(&mut alone, inputs)).collect();
+    together(&alone, &inputs, &expected);
+}
+
+fn answer(engine: &mut dyn Engine, inputs: &[Tensor]) -> Vec<Tensor> {
+    let mut answer = Vec::new();
+    engine.run(inputs, &mut |outputs| answer = outputs).unwrap();
+    answer
+}
+
+/// Runs each of the inputs on four threads that share the engine's session.
+fn together(engine: &OrtEngine, inputs: &[Vec<Tensor>], expected: &[Vec<Tensor>]) {
+    let engines: Vec<_> = (0..4).map(|_| engine.share().unwrap()).collect();
     std::thread::scope(|scope| {
         for (number, mut engine) in engines.into_iter().enumerate() {
-            let (inputs, expected) = (&inputs, &expected);
             scope.spawn(move || {
                 for turn in 0..24 {
                     let at = (number * 5 + turn) % inputs.len();

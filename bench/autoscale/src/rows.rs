@@ -52,7 +52,7 @@ fn reached(table: &Table, text: &mut String) {
         let (rest, beyond): (Vec<&Cell>, Vec<&Cell>) = missed.into_iter().partition(|cell| cell.ahead(0).is_some());
         let unseen = rest.iter().filter(|cell| cell.is_unseen()).count();
         let later = beyond.iter().chain(&rest).filter(|cell| cell.reached_later()).count();
-        let later = if later > 0 { format!("; {later} of all these kept over more hours") } else { String::new() };
+        let later = if later > 0 { format!("; {later} of those not kept are over more hours") } else { String::new() };
         let _ = writeln!(
             text,
             "| in time, {asked} % | each | {} of {of}; {} out of reach; {unseen} at first sight; {} missed{later} | {} |",

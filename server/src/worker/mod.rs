@@ -1,4 +1,4 @@
-//! Engine threads: each owns one session, takes batches from the queue, and sends the answers where they belong. A lone
+//! Engine threads: each owns one engine, takes batches from the queue, and sends the answers where they belong. A lone
 //! request of a quick model needs none of it: it runs where it is.
 
 mod runs;

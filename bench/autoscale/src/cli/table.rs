@@ -53,9 +53,11 @@ fn go_on(arguments: &Arguments, table: &mut Table, longer: &[Case]) {
     let more = |cell: &Cell| longer.iter().find(|case| is(case, cell) && case.hours() > 1.1 * cell.span_hours);
     let missed = table.cells.iter_mut().filter(|cell| !cell.reached());
     let missed: Vec<(&Case, &mut Cell)> = missed.filter_map(|cell| Some((more(cell)?, cell))).collect();
-    let runs: Vec<(&Case, f64)> = missed.iter().map(|(case, cell)| (*case, cell.asked)).collect();
-    let law = |(case, asked): &(&Case, f64)| cell::law(case, *asked, arguments.by_events(case)).0;
+    let runs: Vec<(&Case, f64, bool)> = missed.iter().map(|(case, cell)| (*case, cell.asked, cell.events)).collect();
+    let law = |(case, asked, events): &(&Case, f64, bool)| cell::law(case, *asked, *events).0;
     let figures = work::spread(&runs, arguments.threads, law);
+    let used: Vec<Case> = runs.iter().map(|(case, ..)| (*case).clone()).collect();
+    table.notes.extend(cases::notes(&used).into_iter().map(|note| format!("over more hours: {note}")));
     for ((case, cell), Figure { attainment, dollars, .. }) in missed.into_iter().zip(figures) {
         cell.longer = Some(Longer { hours: case.hours(), attainment, dollars });
     }

@@ -1,4 +1,4 @@
-//! What no server can beat, each as small as it can be: a limit that is itself slow would flatter.
+//! What servers are measured against, each as small as it can be: a limit that is itself slow would flatter.
 
 mod abreast;
 mod cores;

@@ -197,7 +197,7 @@ fn millrace(setup: &Setup, case: &Case, address: &str, grpc: u16) -> Result<Comm
     Ok(command)
 }
 
-/// What Millrace's server is told of a model. It has a session for each core, as the others have.
+/// What Millrace's server is told of a model. It runs a batch on each core, as the others do.
 pub fn arguments(setup: &Setup, case: &Case) -> Result<Vec<OsString>> {
     let manifest = setup.work.join(format!("{}.yaml", case.model.name()));
     let runtime = json!({"executionProviders": ["CPU"], "instances": cores(), "intraOpThreads": 1});

@@ -109,10 +109,11 @@ impl Direct {
         let given_values: Vec<*const OrtValue> = given.iter().map(|(_, value)| value.ptr()).collect();
         let made_names: Vec<*const c_char> = self.outputs.iter().map(|named| named.name.as_ptr()).collect();
         let mut made: Vec<Owned> = self.outputs.iter().map(|_| Owned::none()).collect();
-        // SAFETY: the session and the options are alive. On the processor the engine changes neither in a run and may be called
-        // from several threads at once (OrtApi::Run, onnxruntime_c_api.h). Each array has as many elements as is said, each
-        // name ends with a zero, the inputs are values that live until the end of this function, and the outputs are null:
-        // the engine makes them.
+        // SAFETY: the session and the options are alive. Several threads may run a session at once, says ONNX Runtime of its
+        // own Run (inference_session.h); the crate forbids it for all providers, since those of devices break the promise.
+        // Here there is the processor's alone, with neither threads, arena nor memory pattern to share. Each array has as
+        // many elements as is said, each name ends with a zero, the inputs are values that live until the end of this
+        // function, and the outputs are null: the engine makes them.
         let status = unsafe {
             (ort::api().Run)(
                 self.session.ptr().cast_mut(),

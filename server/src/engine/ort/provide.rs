@@ -30,7 +30,7 @@ use std::{
 pub struct Order {
     /// Providers, precision and threads of each session.
     pub options: OrtOptions,
-    /// Sessions.
+    /// Batches that run at once.
     pub instances: usize,
     /// Batch sizes that batches are padded to.
     pub buckets: Vec<usize>,
