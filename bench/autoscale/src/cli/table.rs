@@ -11,6 +11,9 @@ use millrace_autoscale::search::Searched;
 use serde_json::Value;
 use std::path::PathBuf;
 
+/// Before the notes of traces over more hours.
+const MORE: &str = "over more hours: ";
+
 /// Runs all cases, and writes Markdown and JSON. `longer` are the same of more hours, for where the law misses.
 pub fn run(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     let grid = rival::grid();
@@ -26,7 +29,10 @@ pub fn run(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
 
 /// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand.
 pub fn again(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
-    let mut table = read(&arguments.known, Arguments::command())?;
+    let mut table = read(&arguments.known, String::new())?;
+    // How the law was run before tells nothing of this table.
+    let before = table.command.split("; ").filter(|command| !command.contains(" --known "));
+    table.command = std::iter::once(&*Arguments::command()).chain(before).collect::<Vec<_>>().join("; ");
     let law = |case: &Case| ASKED.map(|asked| cell::law(case, asked, arguments.by_events(case)));
     let laws = work::spread(all, arguments.threads, law);
     for cell in &mut table.cells {
@@ -57,7 +63,8 @@ fn go_on(arguments: &Arguments, table: &mut Table, longer: &[Case]) {
     let law = |(case, asked, events): &(&Case, f64, bool)| cell::law(case, *asked, *events).0;
     let figures = work::spread(&runs, arguments.threads, law);
     let used: Vec<Case> = runs.iter().map(|(case, ..)| (*case).clone()).collect();
-    table.notes.extend(cases::notes(&used).into_iter().map(|note| format!("over more hours: {note}")));
+    table.notes.retain(|note| !note.starts_with(MORE));
+    table.notes.extend(cases::notes(&used).into_iter().map(|note| format!("{MORE}{note}")));
     for ((case, cell), Figure { attainment, dollars, .. }) in missed.into_iter().zip(figures) {
         cell.longer = Some(Longer { hours: case.hours(), attainment, dollars });
     }

@@ -221,7 +221,7 @@ fn service(index: usize, setup: &ServiceSetup, run: &Setup) -> Service {
         tier: pool.tier,
         accelerators: 1,
         hourly_cost: pool.hourly,
-        relative_speed: if pool.accelerator == "H100" { setup.model.h100 } else { 1.0 },
+        relative_speed: pool.speed(&setup.model),
         provisioning_delay: pool.grows.unwrap_or(0.0),
     });
     let revisions = Revisions { newest: REVISION.into(), serving: Some(REVISION.into()), proven: true };

@@ -77,25 +77,21 @@ impl OrtEngine {
     pub fn load(environment: &Environment, model: &Path, options: &OrtOptions) -> Result<Self, StartError> {
         if options.graphs > 0 && options.providers.first() == Some(&ExecutionProvider::CUDA) {
             match session(environment, model, options) {
-                Ok(session) => return Self::on_device(session, Some(Graphs::new(options.graphs))),
+                Ok(session) => {
+                    let (signature, graphs) = (signature(&session)?, Some(Graphs::new(options.graphs)));
+                    return Ok(Self { signature, way: Way::Device { session, graphs } });
+                }
                 Err(error) => tracing::info!(%error, "no CUDA graphs for this model: it is launched node by node"),
             }
         }
         let session = session(environment, model, &OrtOptions { graphs: 0, ..options.clone() })?;
-        if options.cpu_only() {
-            return Self::on_processor(Arc::new(session), options.threads == 1);
-        }
-        Self::on_device(session, None)
-    }
-
-    fn on_device(session: Session, graphs: Option<Graphs>) -> Result<Self, StartError> {
-        Ok(Self { signature: signature(&session)?, way: Way::Device { session, graphs } })
-    }
-
-    fn on_processor(session: Arc<Session>, shared: bool) -> Result<Self, StartError> {
         let signature = signature(&session)?;
-        let direct = Direct::new(session, &signature)?;
-        Ok(Self { signature, way: Way::Direct { direct, shared } })
+        let way = if options.cpu_only() {
+            Way::Direct { direct: Direct::new(Arc::new(session), &signature)?, shared: options.threads == 1 }
+        } else {
+            Way::Device { session, graphs: None }
+        };
+        Ok(Self { signature, way })
     }
 
     /// Shapes for which a CUDA graph is recorded.
@@ -157,8 +153,8 @@ impl Engine for OrtEngine {
 
     fn share(&self) -> Option<Box<dyn Engine>> {
         let Way::Direct { direct, shared: true } = &self.way else { return None };
-        let other = Self::on_processor(Arc::clone(direct.session()), true).ok()?;
-        Some(Box::new(other))
+        let direct = Direct::new(Arc::clone(direct.session()), &self.signature).ok()?;
+        Some(Box::new(Self { signature: self.signature.clone(), way: Way::Direct { direct, shared: true } }))
     }
 }
 
