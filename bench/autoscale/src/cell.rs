@@ -154,6 +154,19 @@ pub fn cells(case: &Case, grid: &[Rival], events: bool) -> (Vec<Cell>, Searched)
     (cells.into(), common)
 }
 
+/// A family of rivals alone: at its best for each objective, and what the search saw of its part of the grid.
+#[must_use]
+pub fn rival(case: &Case, family: usize, grid: &[Rival], events: bool) -> ([Tuned; ASKED.len()], Searched) {
+    let of: Vec<Rival> = grid.iter().copied().filter(|rival| rival.family() == family).collect();
+    let mut search = Search::new(case, &of);
+    let common = search.common();
+    let best = ASKED.map(|asked| {
+        search.refine(asked);
+        tuned(case, family, asked, search.all(), events)
+    });
+    (best, common)
+}
+
 /// What the law gives, and how many requests were measured.
 #[must_use]
 pub fn law(case: &Case, asked: f64, events: bool) -> (Figure, f64) {

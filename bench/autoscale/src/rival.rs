@@ -56,7 +56,7 @@ const STABILIZATIONS: [f64; 4] = [60.0, 300.0, 900.0, 1_800.0];
 const STABLES: [f64; 3] = [60.0, 180.0, 600.0];
 const PANICS: [f64; 3] = [10.0, 4.0, 2.0];
 const DELAYS: [f64; 4] = [0.0, 60.0, 300.0, 900.0];
-const SATURATED: [f64; 4] = [0.9, 0.8, 0.65, 0.5];
+const SATURATED: [f64; 6] = [0.9, 0.8, 0.65, 0.5, 0.45, 0.4];
 const SPARES: [f64; 3] = [0.1, 0.2, 0.3];
 const INTERVALS: [f64; 3] = [60.0, 30.0, 15.0];
 
@@ -78,7 +78,8 @@ pub fn grid() -> Vec<Rival> {
             }
         }
     }
-    for saturated in [0.8, 0.5] {
+    // Less what is spare, as far down as the others' targets.
+    for saturated in [0.8, 0.5, 0.45] {
         for spare in [0.1, 0.3] {
             for interval in [60.0, 15.0] {
                 for min in [1, 4] {

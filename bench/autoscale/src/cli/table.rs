@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use millrace_autoscale::case::Case;
 use millrace_autoscale::cell::{self, ASKED, Cell, Figure, Longer, cells};
 use millrace_autoscale::report::Table;
-use millrace_autoscale::rival;
+use millrace_autoscale::rival::{self, Rival};
 use millrace_autoscale::search::Searched;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -27,27 +27,64 @@ pub fn run(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     write(arguments, &table)
 }
 
-/// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand.
+/// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand; so it does rivals that
+/// were tried with other settings.
 pub fn again(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     let mut table = read(&arguments.known, String::new())?;
     // How the law was run before tells nothing of this table.
     let before = table.command.split("; ").filter(|command| !command.contains(" --known "));
     table.command = std::iter::once(&*Arguments::command()).chain(before).collect::<Vec<_>>().join("; ");
+    rivals(arguments, &mut table, all)?;
     let law = |case: &Case| ASKED.map(|asked| cell::law(case, asked, arguments.by_events(case)));
     let laws = work::spread(all, arguments.threads, law);
     for cell in &mut table.cells {
-        let case = all.iter().position(|case| is(case, cell)).with_context(|| {
-            let Cell { trace, service, start, .. } = &*cell;
-            format!("{trace} {service} {start} s is known, but not among the cases: give the arguments that it was made with")
-        })?;
-        let asked = ASKED.iter().position(|asked| *asked == cell.asked).context("an objective of another table")?;
-        let (law, requests) = &laws[case][asked];
+        let case = place(all, cell)?;
+        let (law, requests) = &laws[case][objective(cell)?];
         let same = (requests / cell.requests - 1.0).abs() < 1e-4;
         ensure!(same, "{}: {requests} requests, the table knows of {}", cell.trace, cell.requests);
         (cell.law, cell.unseen, cell.longer) = (law.clone(), Some(all[case].unseen()), None);
     }
     go_on(arguments, &mut table, longer);
     write(arguments, &table)
+}
+
+/// Tries those families of rivals anew whose settings aren't those of the table.
+fn rivals(arguments: &Arguments, table: &mut Table, all: &[Case]) -> Result<()> {
+    let grid = rival::grid();
+    for family in 0..rival::NAMES.len() {
+        let of = |known: &Rival| known.family() == family;
+        let known = table.searched.first().into_iter().flatten().map(|(rival, ..)| *rival).filter(of);
+        if known.eq(grid.iter().copied().filter(of)) {
+            continue;
+        }
+        eprintln!("{}: tried with other settings before", rival::NAMES[family]);
+        let tried =
+            work::spread(all, arguments.threads, |case| cell::rival(case, family, &grid, arguments.by_events(case)));
+        for (cells, searched) in table.cells.chunks_mut(ASKED.len()).zip(&mut table.searched) {
+            let (best, anew) = &tried[place(all, &cells[0])?];
+            searched.retain(|(rival, ..)| !of(rival));
+            searched.extend(anew);
+            for cell in cells {
+                cell.rivals[family] = best[objective(cell)?].clone();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the case of a cell is.
+fn place(all: &[Case], cell: &Cell) -> Result<usize> {
+    all.iter().position(|case| is(case, cell)).with_context(|| {
+        let Cell { trace, service, start, .. } = cell;
+        format!(
+            "{trace} {service} {start} s is known, but not among the cases: give the arguments that it was made with"
+        )
+    })
+}
+
+/// Which of those asked for a cell is about.
+fn objective(cell: &Cell) -> Result<usize> {
+    ASKED.iter().position(|asked| *asked == cell.asked).context("an objective of another table")
 }
 
 fn is(case: &Case, cell: &Cell) -> bool {
