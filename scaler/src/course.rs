@@ -1,5 +1,7 @@
 //! A replay: what a forecast would have cost, and how many requests would have been late.
 
+use crate::experience::BEYOND;
+use crate::expert::{DAY, Expert};
 use crate::profile::Sustained;
 use crate::rehearse::Terms;
 use crate::series::Series;
@@ -18,6 +20,8 @@ pub(crate) struct Course<'a> {
     /// Requests per second that replicas sustain within the objective, and that of so many together.
     sustained: Sustained,
     capacities: Vec<f64>,
+    /// The highest load of a day, at each bin.
+    most: Vec<f32>,
     /// Fewest replicas.
     pub(crate) least: f64,
     /// Seconds that a request may wait.
@@ -38,10 +42,11 @@ impl<'a> Course<'a> {
     pub(crate) fn new(series: &'a Series, from: usize, terms: &Terms) -> Self {
         let sustained = terms.sustained;
         let highest = series.high.iter().fold(0.0f32, |highest, rate| highest.max(*rate));
-        let most = (4.0 * f64::from(highest) / sustained.one()).clamp(8.0, TABLE as f64) as usize;
-        let capacities = (0..=most).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
+        let largest = (4.0 * f64::from(highest) / sustained.one()).clamp(8.0, TABLE as f64) as usize;
+        let capacities = (0..=largest).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
         let (lead, least, patience) = (terms.lead, terms.least, terms.patience);
-        Self { series, from, lead, least, patience, sustained, capacities }
+        let most = Expert::Highest(DAY).over(series, lead);
+        Self { series, from, lead, least, patience, sustained, capacities, most }
     }
 
     /// Requests per second that so many replicas sustain.
@@ -74,7 +79,8 @@ impl<'a> Course<'a> {
             let load = f64::from(self.series.mean[index]);
             let before = f64::from(self.series.mean[index - 1]);
             let backlog = queue / self.lead.max(self.patience).max(step);
-            let need = (f64::from(forecast[index - 1]) * multiplier).max(before + backlog);
+            let most = BEYOND * f64::from(self.most[index - 1]);
+            let need = (f64::from(forecast[index - 1]) * multiplier).min(most).max(before + backlog);
             let want = self.replicas(need).max(self.least);
             let was = desired;
             if index == begin {

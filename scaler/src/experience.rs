@@ -1,8 +1,8 @@
 //! What a service's past has taught: how each expert would have done, and which one is followed.
 
-use crate::Objective;
 use crate::course::Run;
-use crate::expert::Expert;
+use crate::expert::{DAY, Expert};
+use crate::{History, Objective};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -19,7 +19,7 @@ const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at.
-pub(crate) const AIM: f64 = 0.6;
+pub(crate) const AIM: f64 = 0.35;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
 /// One rehearsal counts for no more missed objectives than this.
@@ -27,8 +27,11 @@ const WORST: f64 = 40.0;
 /// How much of what is usual one rehearsal changes.
 const USUAL: f64 = 0.05;
 const TOLERANCES: (f64, f64) = (0.1, 3.0);
+/// Nobody is ready for more than so many times the highest load of a day, whatever the factor: it is for quick rises out of
+/// quiet, not for what lies beyond a peak.
+pub(crate) const BEYOND: f64 = 2.0;
 /// Where the tail that may be late isn't told, and the least of it.
-const USUAL_TAIL: f64 = 0.01;
+pub(crate) const USUAL_TAIL: f64 = 0.01;
 const LEAST_TAIL: f64 = 1e-4;
 
 /// Whom a service follows.
@@ -38,6 +41,18 @@ pub struct Policy {
     pub expert: Expert,
     /// The factor on its forecast.
     pub multiplier: f64,
+}
+
+impl Policy {
+    /// What is to be expected at `now`, not held, in requests per second, where replicas start in `lead` seconds.
+    pub(crate) fn now(self, history: &History, now: f64, lead: f64) -> f64 {
+        let expected = self.multiplier * self.expert.now(history, now, lead);
+        // No window is higher than the day.
+        if matches!(self.expert, Expert::Highest(_) | Expert::Mean(..)) && self.multiplier <= BEYOND {
+            return expected;
+        }
+        expected.min(BEYOND * history.highest_between(now - DAY, now).unwrap_or(0.0))
+    }
 }
 
 /// What the past has taught.
@@ -181,6 +196,7 @@ fn read_runs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Sum>, D::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Increase;
 
     #[test]
     fn to_be_late_is_dearer_the_further_beyond_and_the_stricter_the_objective() {
@@ -192,5 +208,21 @@ mod tests {
         assert!((score(10.0, 99.0) - 1.0).abs() < 1e-3);
         assert!(score(20.0, 99.0) > score(15.0, 99.0) && score(15.0, 99.0) > 1.0);
         assert!(score(20.0, 99.9) - score(10.0, 99.9) > score(20.0, 99.0) - score(10.0, 99.0));
+    }
+
+    #[test]
+    fn a_factor_is_for_what_lies_below_the_highest_of_a_day() {
+        let mut history = None;
+        for second in 0..7_200u64 {
+            // A quiet service with one peak of ten minutes, an hour ago.
+            let amount = if (3_000..3_600).contains(&second) { 100 } else { 10 };
+            History::add(&mut history, Increase { amount, from: second as f64, to: (second + 1) as f64 });
+        }
+        let history = history.unwrap();
+        let ready =
+            |multiplier: f64, now: f64| Policy { expert: Expert::Highest(600.0), multiplier }.now(&history, now, 60.0);
+        assert!((ready(5.0, 7_200.0) - 50.0).abs() < 1.0, "out of quiet: {}", ready(5.0, 7_200.0));
+        assert!((ready(5.0, 3_600.0) - BEYOND * 100.0).abs() < 4.0, "at the peak: {}", ready(5.0, 3_600.0));
+        assert!((ready(1.35, 3_600.0) - 135.0).abs() < 3.0, "a small factor: {}", ready(1.35, 3_600.0));
     }
 }

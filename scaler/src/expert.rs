@@ -20,9 +20,7 @@ pub enum Expert {
 /// Shortest and longest window that is asked for.
 const SHORTEST: f64 = 10.0;
 const LONGEST: f64 = DAY;
-const DAY: f64 = 86_400.0;
-/// What a newborn service's window is longer by, in times its length: it falls to none within a day.
-const CARE: f64 = 7.0;
+pub(crate) const DAY: f64 = 86_400.0;
 /// Of a fine series, what lies further back than this is looked up in the day's bins.
 const FAR: f64 = 3_600.0;
 
@@ -41,16 +39,6 @@ pub(crate) fn experts(lead: f64) -> Vec<Expert> {
 }
 
 impl Expert {
-    /// The expert as it is followed at this age: the longest silence so far says little of the next one while there were
-    /// few, so a peak is remembered for longer than would have been enough.
-    pub(crate) fn careful(self, age: f64) -> Self {
-        let young = (1.0 - age / DAY).max(0.0);
-        match self {
-            Self::Highest(span) => Self::Highest((span * (1.0 + CARE * young)).min(LONGEST)),
-            other => other,
-        }
-    }
-
     /// The forecast at `now`, not held.
     pub(crate) fn now(self, history: &History, now: f64, lead: f64) -> f64 {
         let mean = |from: f64, to: f64| history.mean_between(now - from, now - to).unwrap_or(0.0);
@@ -164,14 +152,6 @@ mod tests {
         for lead in [0.0, 1.0, 60.0, 300.0, 3_600.0] {
             assert_eq!(experts(lead).len(), count);
         }
-    }
-
-    #[test]
-    fn a_young_service_remembers_peaks_for_longer() {
-        assert_eq!(Expert::Highest(600.0).careful(0.0), Expert::Highest(600.0 * (1.0 + CARE)));
-        assert_eq!(Expert::Highest(600.0).careful(2.0 * DAY), Expert::Highest(600.0));
-        assert_eq!(Expert::Highest(DAY).careful(0.0), Expert::Highest(DAY));
-        assert_eq!(Expert::Trend(60.0).careful(0.0), Expert::Trend(60.0));
     }
 
     #[test]

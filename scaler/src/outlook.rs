@@ -1,16 +1,20 @@
 //! What load a service is to be ready for, and when it rehearses.
 
 use crate::cover::is_enough;
-use crate::experience::MULTIPLIERS;
+use crate::experience::{MULTIPLIERS, USUAL_TAIL, tail};
+use crate::expert::DAY;
 use crate::known::Known;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
 use crate::traffic::Answered;
 use crate::{Service, ServiceId, State};
 
-/// A service that has not rehearsed yet is ready for so many times the highest load of the last hour.
+/// A service that has not rehearsed yet is ready for so many times the highest load of the last hour; one that has, of as
+/// long as it remembers peaks.
 const NEW: f64 = 1.2;
 const RECENT: f64 = 3_600.0;
-const DAY: f64 = 86_400.0;
+/// For how many starts a newborn service remembers them at least, where one in a hundred may be late: the longer a start is
+/// and the fewer may be late, the more one peak costs that finds it unready.
+const STARTS: f64 = 100.0;
 /// The greatest factor that any policy puts on what it expects.
 const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
 /// Moments kept of a forecast that holds.
@@ -41,8 +45,10 @@ impl Known {
         Some(match self.experience.policy {
             None => NEW * history.highest_between(at - RECENT, at).unwrap_or(0.0),
             Some(policy) => {
-                let expert = policy.expert.careful(history.age(at));
-                policy.multiplier * expert.now(history, at, self.terms?.lead)
+                let terms = self.terms?;
+                let remembered = remembered(terms, history.age(at));
+                let peak = (remembered > 0.0).then(|| history.highest_between(at - remembered, at)).flatten();
+                policy.now(history, at, terms.lead).max(policy.multiplier.min(NEW) * peak.unwrap_or(0.0))
             }
         })
     }
@@ -105,6 +111,13 @@ impl State {
     }
 }
 
+/// Seconds for which a service of this age remembers peaks, whatever its past would have asked for: the longest silence so
+/// far says little of the next one while there were few. It falls to none within a day.
+fn remembered(terms: Terms, age: f64) -> f64 {
+    let young = (1.0 - age / DAY).max(0.0);
+    (young * STARTS * terms.lead * (USUAL_TAIL / tail(terms.objective)).sqrt()).min(DAY)
+}
+
 /// The highest of the forecasts of the last `hold` seconds, of which a few are kept.
 fn crest(crest: &mut Vec<(f64, f64)>, now: f64, expected: f64, hold: f64) -> f64 {
     if hold <= 0.0 || !expected.is_finite() {
@@ -144,5 +157,26 @@ fn terms(service: &Service) -> Terms {
         least: f64::from(least),
         objective: Some(objective),
         patience: (objective.target - 2.0 * profile.time(1.0)).max(objective.target / 4.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Objective;
+
+    #[test]
+    fn peaks_are_remembered_longer_the_longer_a_start_the_stricter_the_objective_and_the_younger_the_service() {
+        let terms = |lead: f64, percentile: f64| Terms {
+            lead,
+            objective: Some(Objective { percentile, target: 0.1 }),
+            ..Terms::default()
+        };
+        let near = |found: f64, seconds: f64| assert!((found / seconds - 1.0).abs() < 1e-6, "{found}");
+        near(remembered(terms(5.0, 99.0), 0.0), 500.0);
+        near(remembered(terms(60.0, 99.0), DAY / 2.0), 3_000.0);
+        near(remembered(terms(5.0, 99.9), 0.0), 500.0 * 10.0f64.sqrt());
+        assert_eq!(remembered(terms(3_600.0, 99.0), 0.0), DAY, "no further than history goes");
+        assert_eq!(remembered(terms(300.0, 99.0), 2.0 * DAY), 0.0);
     }
 }
