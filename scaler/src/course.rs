@@ -21,7 +21,7 @@ pub(crate) struct Course<'a> {
     sustained: Sustained,
     capacities: Vec<f64>,
     /// The highest load of a day, at each bin.
-    most: Vec<f32>,
+    peaks: Vec<f32>,
     /// Fewest replicas.
     pub(crate) least: f64,
     /// Seconds that a request may wait.
@@ -42,11 +42,11 @@ impl<'a> Course<'a> {
     pub(crate) fn new(series: &'a Series, from: usize, terms: &Terms) -> Self {
         let sustained = terms.sustained;
         let highest = series.high.iter().fold(0.0f32, |highest, rate| highest.max(*rate));
-        let largest = (4.0 * f64::from(highest) / sustained.one()).clamp(8.0, TABLE as f64) as usize;
-        let capacities = (0..=largest).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
+        let most = (4.0 * f64::from(highest) / sustained.one()).clamp(8.0, TABLE as f64) as usize;
+        let capacities = (0..=most).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
         let (lead, least, patience) = (terms.lead, terms.least, terms.patience);
-        let most = Expert::Highest(DAY).over(series, lead);
-        Self { series, from, lead, least, patience, sustained, capacities, most }
+        let peaks = Expert::Highest(DAY).over(series, lead);
+        Self { series, from, lead, least, patience, sustained, capacities, peaks }
     }
 
     /// Requests per second that so many replicas sustain.
@@ -79,7 +79,7 @@ impl<'a> Course<'a> {
             let load = f64::from(self.series.mean[index]);
             let before = f64::from(self.series.mean[index - 1]);
             let backlog = queue / self.lead.max(self.patience).max(step);
-            let most = BEYOND * f64::from(self.most[index - 1]);
+            let most = BEYOND * f64::from(self.peaks[index - 1]);
             let need = (f64::from(forecast[index - 1]) * multiplier).min(most).max(before + backlog);
             let want = self.replicas(need).max(self.least);
             let was = desired;

@@ -47,7 +47,7 @@ impl Policy {
     /// What is to be expected at `now`, not held, in requests per second, where replicas start in `lead` seconds.
     pub(crate) fn now(self, history: &History, now: f64, lead: f64) -> f64 {
         let expected = self.multiplier * self.expert.now(history, now, lead);
-        // No window is higher than the day.
+        // No window is higher than its day: a small factor stays within the bound.
         if matches!(self.expert, Expert::Highest(_) | Expert::Mean(..)) && self.multiplier <= BEYOND {
             return expected;
         }

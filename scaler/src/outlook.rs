@@ -1,7 +1,7 @@
 //! What load a service is to be ready for, and when it rehearses.
 
 use crate::cover::is_enough;
-use crate::experience::{MULTIPLIERS, USUAL_TAIL, tail};
+use crate::experience::{BEYOND, USUAL_TAIL, tail};
 use crate::expert::DAY;
 use crate::known::Known;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
@@ -15,8 +15,6 @@ const RECENT: f64 = 3_600.0;
 /// For how many starts a newborn service remembers them at least, where one in a hundred may be late: the longer a start is
 /// and the fewer may be late, the more one peak costs that finds it unready.
 const STARTS: f64 = 100.0;
-/// The greatest factor that any policy puts on what it expects.
-const GREATEST: f64 = MULTIPLIERS[MULTIPLIERS.len() - 1];
 /// Moments kept of a forecast that holds.
 const CREST: usize = 12;
 
@@ -83,7 +81,7 @@ impl State {
             }
             // Whatever may come of a day that its floor has borne with ease, nothing is to be learned from it.
             let highest = history.highest_between(now - DAY, now).unwrap_or(0.0);
-            if highest * GREATEST <= terms.sustained.one() * terms.least {
+            if highest * BEYOND <= terms.sustained.one() * terms.least {
                 known.spared = now;
             } else {
                 due.push((known.experience.at, service, known));
