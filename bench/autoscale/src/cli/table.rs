@@ -27,8 +27,8 @@ pub fn run(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     write(arguments, &table)
 }
 
-/// Runs the law anew on each case of tables that were made before, whose rivals and bounds stand; so it does rivals that
-/// were tried with other settings.
+/// Runs the law anew on each case of tables that were made before, and those rivals whose settings have changed since; the
+/// others and the bounds stand.
 pub fn again(arguments: &Arguments, all: &[Case], longer: &[Case]) -> Result<()> {
     let mut table = read(&arguments.known, String::new())?;
     // How the law was run before tells nothing of this table.
