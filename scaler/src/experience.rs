@@ -19,7 +19,7 @@ const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at.
-pub(crate) const AIM: f64 = 0.35;
+pub(crate) const AIM: f64 = 0.5;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
 /// One rehearsal counts for no more missed objectives than this.
