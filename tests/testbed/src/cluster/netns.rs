@@ -1,5 +1,7 @@
 //! The network of a cluster: a namespace with a bridge that the host has one leg in, and no way out.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -10,6 +12,8 @@ use super::name::ClusterName;
 use super::nodes;
 use super::subnets::Index;
 
+/// Where `ip` keeps named namespaces. It mounts the folder onto itself when it makes the first one.
+const NAMED: &str = "/run/netns";
 /// The bridge inside: it carries the addresses of the nodes.
 const BRIDGE: &str = "nodes0";
 /// The inner end of the link to the host.
@@ -79,20 +83,27 @@ pub fn exists(name: &ClusterName) -> bool {
 /// Whether the host's end of the link is there.
 #[must_use]
 pub fn link_exists(name: &ClusterName) -> bool {
-    std::path::Path::new("/sys/class/net").join(name.host_interface()).exists()
+    Path::new("/sys/class/net").join(name.host_interface()).exists()
 }
 
 /// The namespace's file.
 #[must_use]
-pub fn path(name: &ClusterName) -> std::path::PathBuf {
-    std::path::Path::new("/run/netns").join(name.netns())
+pub fn path(name: &ClusterName) -> PathBuf {
+    Path::new(NAMED).join(name.netns())
+}
+
+/// The folder of named namespaces, if none is left in it.
+#[must_use]
+pub fn empty_folder() -> Option<&'static Path> {
+    let mut entries = fs::read_dir(NAMED).ok()?;
+    entries.next().is_none().then_some(Path::new(NAMED))
 }
 
 /// A command inside the namespace. `ip netns exec` won't do: it mounts /sys anew, and the kubelet finds no cgroups there.
 #[must_use]
 pub fn in_netns(netns: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{netns}")).arg(program);
+    command.arg(format!("--net={NAMED}/{netns}")).arg(program);
     command
 }
 

@@ -48,11 +48,11 @@ pub fn pods(name: &ClusterName) -> Vec<i32> {
     cgroup::processes(name)
 }
 
-/// Mount points below the state folder, the last mounted first.
+/// Mount points at or below a folder, the last mounted first.
 #[must_use]
-pub fn mounts(state: &Path) -> Vec<PathBuf> {
+pub fn mounts(folder: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts_below(&table, state)
+    mounts_below(&table, folder)
 }
 
 /// Files outside the state folder: links to logs of containers, results of CNI, and a socket that nobody listens on.
@@ -72,7 +72,8 @@ pub fn stray_files(state: &Path) -> Vec<PathBuf> {
 pub fn all(name: &ClusterName, state: &Path, own: &Path) -> Vec<String> {
     let mut found = Vec::new();
     found.extend(programs(name, state, own).iter().chain(&pods(name)).map(|pid| format!("process {pid}")));
-    found.extend(mounts(state).iter().map(|path| format!("mount {}", path.display())));
+    let namespaces = netns::empty_folder().map(mounts).unwrap_or_default();
+    found.extend(mounts(state).iter().chain(&namespaces).map(|path| format!("mount {}", path.display())));
     found.extend(cgroup::folders(name).iter().map(|path| format!("cgroup {}", path.display())));
     found.extend(stray_files(state).iter().map(|path| format!("file {}", path.display())));
     found.extend(netns::exists(name).then(|| format!("network namespace {}", name.netns())));
