@@ -1,7 +1,8 @@
 //! A replay: what a forecast would have cost, and how many requests would have been late.
 
 use crate::experience::BEYOND;
-use crate::expert::{DAY, Expert};
+use crate::expert::{DAY, Expert, means};
+use crate::noise::sure;
 use crate::profile::Sustained;
 use crate::rehearse::Terms;
 use crate::series::Series;
@@ -22,6 +23,8 @@ pub(crate) struct Course<'a> {
     capacities: Vec<f64>,
     /// The highest load of a day, at each bin.
     peaks: Vec<f32>,
+    /// Mean and highest load of each bin, as far as they are no chance: a replica bears that by its profile.
+    loads: Vec<(f64, f64)>,
     /// Fewest replicas.
     pub(crate) least: f64,
     /// Seconds that a request may wait.
@@ -46,7 +49,7 @@ impl<'a> Course<'a> {
         let capacities = (0..=most).map(|replicas| replicas as f64 * sustained.each(replicas as f64)).collect();
         let (lead, least, patience) = (terms.lead, terms.least, terms.patience);
         let peaks = Expert::Highest(DAY).over(series, lead);
-        Self { series, from, lead, least, patience, sustained, capacities, peaks }
+        Self { series, from, lead, least, patience, sustained, capacities, peaks, loads: loads(series) }
     }
 
     /// Requests per second that so many replicas sustain.
@@ -76,8 +79,7 @@ impl<'a> Course<'a> {
         let mut run = Run::default();
         let (mut desired, mut moved, mut queue) = (0.0f64, begin, 0.0f64);
         for index in begin..self.series.mean.len() {
-            let load = f64::from(self.series.mean[index]);
-            let before = f64::from(self.series.mean[index - 1]);
+            let (load, before) = (self.loads[index].0, self.loads[index - 1].0);
             let backlog = queue / self.lead.max(self.patience).max(step);
             let most = BEYOND * f64::from(self.peaks[index - 1]);
             let need = (f64::from(forecast[index - 1]) * multiplier).min(most).max(before + backlog);
@@ -105,7 +107,7 @@ impl<'a> Course<'a> {
 
     /// The share of a bin's requests that is late with so many ready, and the queue that it leaves.
     fn late(&self, index: usize, queue: f64, ready: f64) -> (f64, f64) {
-        let (load, high) = (f64::from(self.series.mean[index]), f64::from(self.series.high[index]));
+        let (load, high) = self.loads[index];
         let planned = self.capacity(ready);
         let most = ready * self.sustained.full;
         let left = (queue + (load - most) * self.series.step).max(0.0);
@@ -130,6 +132,17 @@ impl<'a> Course<'a> {
             (cost + self.replicas(load).max(self.least).max(0.05), all + load * self.series.step)
         })
     }
+}
+
+/// Mean and highest load of each bin; what it has beyond its last minute counts as far as it is sure.
+fn loads(series: &Series) -> Vec<(f64, f64)> {
+    let minutes = means(&series.mean, (60.0 / series.step).max(1.0) as usize);
+    let of = |(index, minute): (usize, f32)| {
+        let (load, high, minute) = (f64::from(series.mean[index]), f64::from(series.high[index]), f64::from(minute));
+        let load = load.min(sure(load, series.step).max(minute));
+        (load, sure(high, 10.0).max(load))
+    };
+    minutes.into_iter().enumerate().map(of).collect()
 }
 
 /// How many replicas go in one step.

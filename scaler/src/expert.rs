@@ -128,7 +128,7 @@ fn highest(values: &[f32], bins: usize) -> Vec<f32> {
 }
 
 /// The mean of the last `bins` values, at each.
-fn means(values: &[f32], bins: usize) -> Vec<f32> {
+pub(crate) fn means(values: &[f32], bins: usize) -> Vec<f32> {
     let mut sum = 0.0;
     let mut out = Vec::with_capacity(values.len());
     for (index, value) in values.iter().enumerate() {

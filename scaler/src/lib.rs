@@ -22,6 +22,7 @@ mod look;
 mod lower;
 mod memory;
 mod name;
+mod noise;
 mod outlook;
 mod packed;
 mod place;

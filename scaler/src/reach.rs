@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Before anything was answered, a replica counts for less.
 const AT_FIRST: f64 = 0.9;
-const BOUNDS: (f64, f64) = (0.4, 1.3);
+const BOUNDS: (f64, f64) = (0.4, 1.5);
 /// How much it changes in half a minute that is as good as can be: for who fell short, and for who might reach further.
 const BACK: f64 = 0.02;
 const ON: f64 = 0.002;
@@ -16,7 +16,7 @@ const ON: f64 = 0.002;
 const WORST: f64 = 12.0;
 /// What is left of the last hour's answers after half a minute.
 const HOUR: f64 = 0.991_7;
-/// The tail that this is about; of a stricter objective one excess takes more, so it is tried more slowly.
+/// The tail that this is about; of a stricter objective one excess takes more, so it is tried and followed more slowly.
 const USUAL_TAIL: f64 = 0.01;
 
 /// What replicas have turned out to sustain.
@@ -46,9 +46,8 @@ impl Reach {
         let error = (1.0 - late / aim).max(-WORST);
         let gain = match error > 0.0 {
             true if self.times < 1.0 => BACK * strict.sqrt(),
-            true => ON * strict,
             false if self.hour.share() > Some(aim) => BACK,
-            false => ON,
+            _ => ON * strict.sqrt(),
         };
         self.times = (self.times * (gain * error).exp()).clamp(BOUNDS.0, BOUNDS.1);
     }
@@ -96,7 +95,7 @@ mod tests {
     fn a_strict_objective_is_tried_slowly() {
         let good = Reach { times: 1.0, ..Reach::default() };
         let tried = |percentile| judged(good, 1, 0.0, percentile).times.ln();
-        assert!((tried(99.0) / tried(99.9) - 10.0).abs() < 1e-6);
+        assert!((tried(99.0) / tried(99.9) - 10.0f64.sqrt()).abs() < 1e-6);
         assert_eq!(tried(90.0), tried(99.0));
     }
 

@@ -42,6 +42,29 @@ fn steady_load_needs_little_more_than_itself() {
 }
 
 #[test]
+fn few_requests_that_come_by_chance_need_little_more_than_their_mean() {
+    // Ten a second, each second by chance as a Poisson process has it.
+    let mut state = 7u64;
+    let mut chance = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut poisson = || {
+        let (mut left, mut count) = ((-10.0f64).exp().recip() * chance(), 0);
+        while left > 1.0 {
+            (left, count) = (left * chance(), count + 1);
+        }
+        count
+    };
+    let counts: Vec<u64> = (0..3 * 3_600).map(|_| poisson()).collect();
+    let history = history(3, |second| counts[(second - START) as usize]);
+    let objective = Some(Objective { percentile: 99.9, target: 2.0 });
+    let experience = rehearsed(&history, Terms { lead: 5.0, sustained: Sustained::flat(1.0), objective, ..terms() });
+    let forecast = forecast(&history, &experience);
+    assert!((7.0..12.5).contains(&forecast), "{forecast} {:?}", experience.policy);
+}
+
+#[test]
 fn bursts_that_come_again_are_waited_for() {
     // A minute in ten has five times the load: those who forget it in between are late each time.
     let history = history(4, |second| if second % 600 < 60 { 200 } else { 40 });
