@@ -170,7 +170,7 @@ mod tests {
         assert!((ready.floor.unwrap() - 30.9).abs() < 1e-9, "the peak is the forecast's business");
         let burst = Signals { arrivals_short: 90.0, ..calm.clone() };
         let ready = need(Some(&burst), ability(50.0)).unwrap();
-        assert!(ready.rate > 85.0 && ready.rate < 86.0 && ready.driver == Driver::Arrivals, "{ready:?}");
+        assert!(ready.rate == 85.5 && ready.driver == Driver::Arrivals, "{ready:?}");
         let noise = Signals { arrivals_short: 13.0, arrivals_long: 12.0, forecast: Some(5.0), ..calm };
         assert_eq!(need(Some(&noise), ability(50.0)).unwrap().rate, 12.0);
     }

@@ -42,12 +42,12 @@ impl Reach {
         let Some(late) = answered.share() else { return };
         let aim = AIM * tail(objective) * tolerance.min(1.0);
         self.hour = Answered { all: HOUR * self.hour.all + answered.all, late: HOUR * self.hour.late + answered.late };
-        let strict = (tail(objective) / USUAL_TAIL).min(1.0);
+        let strict = (tail(objective) / USUAL_TAIL).min(1.0).sqrt();
         let error = (1.0 - late / aim).max(-WORST);
         let gain = match error > 0.0 {
-            true if self.times < 1.0 => BACK * strict.sqrt(),
+            true if self.times < 1.0 => BACK * strict,
             false if self.hour.share() > Some(aim) => BACK,
-            _ => ON * strict.sqrt(),
+            _ => ON * strict,
         };
         self.times = (self.times * (gain * error).exp()).clamp(BOUNDS.0, BOUNDS.1);
     }

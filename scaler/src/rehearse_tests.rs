@@ -50,7 +50,7 @@ fn few_requests_that_come_by_chance_need_little_more_than_their_mean() {
         (state >> 11) as f64 / (1u64 << 53) as f64
     };
     let mut poisson = || {
-        let (mut left, mut count) = ((-10.0f64).exp().recip() * chance(), 0);
+        let (mut left, mut count) = (10.0f64.exp() * chance(), 0);
         while left > 1.0 {
             (left, count) = (left * chance(), count + 1);
         }
