@@ -13,7 +13,7 @@ use super::nodes;
 use super::subnets::Index;
 
 /// Where `ip` keeps named namespaces. It mounts the folder onto itself when it makes the first one.
-const NAMED: &str = "/run/netns";
+pub const NAMED: &str = "/run/netns";
 /// The bridge inside: it carries the addresses of the nodes.
 const BRIDGE: &str = "nodes0";
 /// The inner end of the link to the host.
@@ -103,8 +103,14 @@ pub fn empty_folder() -> Option<&'static Path> {
 #[must_use]
 pub fn in_netns(netns: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net={NAMED}/{netns}")).arg(program);
+    command.arg(flag(netns)).arg(program);
     command
+}
+
+/// What tells nsenter the namespace.
+#[must_use]
+pub fn flag(netns: &str) -> String {
+    format!("--net={NAMED}/{netns}")
 }
 
 fn ip(arguments: &str) -> Result<String> {

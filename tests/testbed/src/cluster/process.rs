@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::wait_until;
 
+use super::netns;
+
 /// A process to start in a cluster's network namespace.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Program {
@@ -57,7 +59,7 @@ impl Program {
         let log = File::options().create(true).append(true).open(log_file(state, &self.name))?;
         // Neither setsid nor nsenter forks here: the pid is that of the program in the end.
         let mut command = std::process::Command::new("setsid");
-        command.args(["nsenter", &format!("--net=/run/netns/{netns}")]).args(&self.argv).current_dir(state);
+        command.args(["nsenter", &netns::flag(netns)]).args(&self.argv).current_dir(state);
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("can't start {}", self.name))?;

@@ -27,10 +27,7 @@ pub fn sweep(cache: &Cache, name: &ClusterName) -> Result<()> {
     end_processes(cache, name, &state)?;
     unmount(&state)?;
     netns::delete(name)?;
-    if let Some(folder) = netns::empty_folder() {
-        unmount(folder)?;
-        drop(fs::remove_dir(folder));
-    }
+    netns::empty_folder().map_or(Ok(()), unmount)?;
     cgroup::remove(name)?;
     for file in traces::stray_files(&state) {
         fs::remove_file(&file).with_context(|| file.display().to_string())?;

@@ -17,8 +17,9 @@ const CNI_RESULTS: &str = "/var/lib/cni/results";
 /// Where a kubelet listens for device plugins, whatever its root folder is.
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins/kubelet.sock";
 
-/// Folders that the kubelet and CNI make outside the state folder: they are removed when nobody has anything in them.
-pub const STRAY_FOLDERS: [&str; 9] = [
+/// Folders that the kubelet, CNI and `ip` make outside the state folder: they are removed when nobody has anything in them.
+pub const STRAY_FOLDERS: [&str; 10] = [
+    netns::NAMED,
     CONTAINER_LOGS,
     CNI_RESULTS,
     "/var/lib/cni",
