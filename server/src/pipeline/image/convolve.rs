@@ -4,32 +4,32 @@
 //! its reference shouldn't have to forgive that.
 
 use super::{
-    pixels::{Pixels, wide},
+    pixels::{Part, Pixels, wide},
     weigh::{self, LANES},
     windows::{Kernel, Windows},
 };
-use std::{array, collections::VecDeque};
+use std::{array, collections::VecDeque, ops::Range};
 
 /// Bytes of a pixel where several rows lie side by side, whatever it has.
 const CELL: usize = 4;
 /// Rows that are resized across together.
 const TOGETHER: usize = LANES / CELL;
 
-/// Resizes. A row that is resized across first is made when a row of the result needs it, and kept as long as another may:
+/// Resizes to a size, and makes a part of that. A row that is resized across first is made when a row of the result needs it, and kept as long as another may:
 /// what is held beside source and result stays small, whatever the sides are.
 #[must_use]
-pub fn convolve(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
+pub fn convolve(kernel: Kernel, pixels: &Pixels, to: (u32, u32), part: &Part) -> Pixels {
     match pixels.channels {
-        1 => by_channels::<1>(kernel, pixels, (width, height)),
-        _ => by_channels::<3>(kernel, pixels, (width, height)),
+        1 => by_channels::<1>(kernel, pixels, to, part),
+        _ => by_channels::<3>(kernel, pixels, to, part),
     }
 }
 
-fn by_channels<const C: usize>(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
-    let columns = Windows::new(kernel, pixels.width, width);
-    let rows = Windows::new(kernel, pixels.height, height);
-    let mut resized = Pixels::filled(width, height, C, 0);
-    let mut out = resized.data.chunks_exact_mut(columns.places.len() * C);
+fn by_channels<const C: usize>(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32), part: &Part) -> Pixels {
+    let columns = Windows::new(kernel, pixels.width, width, part.columns.clone());
+    let rows = Windows::new(kernel, pixels.height, height, part.rows.clone());
+    let mut resized = Pixels::filled(length(&part.columns), length(&part.rows), C, 0);
+    let mut out = resized.data.chunks_exact_mut((columns.places.len() * C).max(1));
     let mut cells = vec![[[0; CELL]; TOGETHER]; wide(pixels.width)];
     let mut rows = rows.iter().peekable();
     if down_first((pixels.width, pixels.height), (width, height)) {
@@ -83,6 +83,7 @@ fn across<const C: usize>(
             continue;
         }
         // What follows a pixel is taken with it, and dropped in the end; nothing follows the last ones.
+        let (row, cells) = (&row[columns.span.start * C..columns.span.end * C], &mut cells[columns.span.clone()]);
         let quick =
             row.windows(CELL).step_by(C).zip(&mut *cells).map(|(pixel, cells)| cells[at].copy_from_slice(pixel));
         let done = quick.count();
@@ -103,8 +104,9 @@ fn across<const C: usize>(
 
 /// Each pixel from the one that its middle falls into.
 #[must_use]
-pub fn nearest(pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
-    let (columns, rows) = (places(pixels.width, width), places(pixels.height, height));
+pub fn nearest(pixels: &Pixels, (width, height): (u32, u32), part: &Part) -> Pixels {
+    let columns = places(pixels.width, width, &part.columns);
+    let rows = places(pixels.height, height, &part.rows);
     let mut data = Vec::with_capacity(columns.len() * rows.len() * pixels.channels);
     for row in rows {
         let row = pixels.row(row);
@@ -112,15 +114,20 @@ pub fn nearest(pixels: &Pixels, (width, height): (u32, u32)) -> Pixels {
             data.extend_from_slice(&row[column * pixels.channels..][..pixels.channels]);
         }
     }
-    Pixels { width, height, channels: pixels.channels, data }
+    Pixels { width: length(&part.columns), height: length(&part.rows), channels: pixels.channels, data }
+}
+
+fn length(range: &Range<u32>) -> u32 {
+    range.end.saturating_sub(range.start)
 }
 
 /// Steps are added up, one after another: that is where the reference's roundings come from.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn places(from: u32, to: u32) -> Vec<usize> {
+fn places(from: u32, to: u32, part: &Range<u32>) -> Vec<usize> {
     let step = f64::from(from) / f64::from(to);
     let places = std::iter::successors(Some(step * 0.5), |place| Some(place + step));
-    places.take(wide(to)).map(|place| (place as usize).min(wide(from) - 1)).collect()
+    let places = places.take(wide(part.end)).skip(wide(part.start));
+    places.map(|place| (place as usize).min(wide(from) - 1)).collect()
 }
 
 #[cfg(test)]
@@ -164,11 +171,27 @@ mod tests {
         turn(&turn(pixels, first), !first)
     }
 
+    /// Some of a side, from one share of it to another.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn some(side: u32, a: f64, b: f64) -> Range<u32> {
+        let at = |share: f64| (share * f64::from(side)) as u32;
+        at(a.min(b))..at(a.max(b)) + 1
+    }
+
+    fn only(pixels: &Pixels, part: &Part) -> Pixels {
+        let mut cut = Pixels::filled(length(&part.columns), length(&part.rows), pixels.channels, 0);
+        cut.paste(pixels, (part.columns.start, part.rows.start), (0, 0));
+        cut
+    }
+
     proptest! {
         #[test]
         fn many_at_a_time_are_as_one_by_one(
             (width, height) in (1u32..40, 1u32..40), to in (1u32..40, 1u32..40), seed: u64, antialias: bool,
+            corners in prop::array::uniform4(0.0..1.0f64),
         ) {
+            let [left, right, top, bottom] = corners;
+            let part = Part { columns: some(to.0, left, right), rows: some(to.1, top, bottom) };
             for channels in [1, 3] {
                 let mut state = seed | 1;
                 let mut image = Pixels::filled(width, height, channels, 0);
@@ -178,8 +201,12 @@ mod tests {
                 }
                 for filter in FILTERS {
                     let kernel = Kernel { filter, antialias };
-                    prop_assert_eq!(convolve(kernel, &image, to), plain(kernel, &image, to), "{:?}", filter);
+                    let (whole, plain) = (convolve(kernel, &image, to, &Part::all(to)), plain(kernel, &image, to));
+                    prop_assert_eq!(&whole, &plain, "{:?}", filter);
+                    prop_assert_eq!(convolve(kernel, &image, to, &part), only(&plain, &part), "{:?} {:?}", filter, part);
                 }
+                let whole = nearest(&image, to, &Part::all(to));
+                prop_assert_eq!(nearest(&image, to, &part), only(&whole, &part), "{:?}", part);
             }
         }
 
@@ -189,9 +216,10 @@ mod tests {
                 let image = Pixels::filled(width, height, channels, value);
                 let resized = Pixels::filled(wide, high, channels, value);
                 for filter in FILTERS {
-                    prop_assert_eq!(&convolve(Kernel { filter, antialias: true }, &image, (wide, high)), &resized);
+                    let kernel = Kernel { filter, antialias: true };
+                    prop_assert_eq!(&convolve(kernel, &image, (wide, high), &Part::all((wide, high))), &resized);
                 }
-                prop_assert_eq!(&nearest(&image, (wide, high)), &resized);
+                prop_assert_eq!(&nearest(&image, (wide, high), &Part::all((wide, high))), &resized);
             }
         }
     }

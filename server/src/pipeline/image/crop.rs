@@ -1,7 +1,8 @@
 //! The middle of an image, as torchvision's `center_crop` cuts it.
 
-use super::pixels::{Geometry, Pixels};
+use super::pixels::{Geometry, Part, Pixels};
 use millrace_crds::CentreCrop;
+use std::ops::Range;
 
 /// Cuts the middle out; what a smaller image doesn't cover is black.
 #[must_use]
@@ -12,6 +13,16 @@ pub fn centre_crop(spec: &CentreCrop, pixels: &Pixels, geometry: &mut Geometry) 
     let mut cut = Pixels::filled(spec.width, spec.height, pixels.channels, 0);
     cut.paste(pixels, (from_x, from_y), (to_x, to_y));
     cut
+}
+
+/// What the cut keeps of an image of that size.
+#[must_use]
+pub fn kept(spec: &CentreCrop, (width, height): (u32, u32)) -> Part {
+    let keep = |side: u32, cut: u32| -> Range<u32> {
+        let (from, _) = place(side, cut);
+        from..side.min(from + cut)
+    };
+    Part { columns: keep(width, spec.width), rows: keep(height, spec.height) }
 }
 
 /// Where the cut begins in the image, and where the image begins in the cut. Halves go to the even number.

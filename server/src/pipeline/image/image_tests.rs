@@ -285,3 +285,29 @@ fn padding_is_of_the_tensor() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+/// What a cut doesn't keep isn't resized at all: nobody is to see that.
+#[test]
+fn a_cut_after_resizing_is_as_if_all_had_been_resized() {
+    let takes = signature(Datatype::Uint8, &[-1, 3, -1, -1]);
+    let image = Decode { gray: false, max_pixels: 10_000 }.read(&file(61, 40, ImageFormat::Png)).unwrap();
+    for (resize, cut) in [
+        (r#"{"width": 30, "height": 30, "mode": "ShortestSide"}"#, (24, 20)),
+        (r#"{"width": 30, "height": 30, "filter": "Nearest"}"#, (25, 21)),
+        (r#"{"width": 30, "height": 20}"#, (40, 10)),
+        (r#"{"width": 20, "height": 20}"#, (40, 40)),
+        (r#"{"width": 61, "height": 40}"#, (30, 30)),
+        (r#"{"width": 30, "height": 40, "mode": "Letterbox"}"#, (28, 38)),
+    ] {
+        let (width, height) = cut;
+        let steps =
+            |rest: &str| compile(&format!(r#"[{{"decodeImage": {{}}}}, {{"resize": {resize}}}{rest}]"#), &takes);
+        let cut = format!(r#", {{"centreCrop": {{"width": {width}, "height": {height}}}}}"#);
+        let (resized, mut geometry) =
+            steps("").unwrap().changed(&image).map(|(made, at)| (made.into_owned(), at)).unwrap();
+        let expected = crop::centre_crop(&crds::CentreCrop { width, height }, &resized, &mut geometry);
+        let both = steps(&cut).unwrap();
+        let (found, place) = both.changed(&image).unwrap();
+        assert_eq!((found.as_ref(), place), (&expected, geometry), "{resize}");
+    }
+}

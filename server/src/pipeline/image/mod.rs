@@ -28,6 +28,12 @@ enum Change {
     CentreCrop(crds::CentreCrop),
 }
 
+impl Change {
+    fn cut(&self) -> Option<&crds::CentreCrop> {
+        if let Self::CentreCrop(spec) = self { Some(spec) } else { None }
+    }
+}
+
 /// Image steps that fit the model.
 pub struct ImageSteps {
     decode: Decode,
@@ -93,9 +99,13 @@ impl ImageSteps {
     fn changed<'p>(&self, image: &'p Pixels) -> Result<(Cow<'p, Pixels>, Geometry), Error> {
         let mut pixels = Cow::Borrowed(image);
         let mut geometry = Geometry::of(image);
-        for change in &self.changes {
+        for (at, change) in self.changes.iter().enumerate() {
             pixels = Cow::Owned(match change {
-                Change::Resize(spec) => resize::resize(spec, &pixels, &mut geometry, self.decode)?,
+                Change::Resize(spec) => {
+                    let cut = self.changes.get(at + 1).and_then(Change::cut);
+                    resize::resize(spec, cut, &pixels, &mut geometry, self.decode)?
+                }
+                Change::CentreCrop(spec) if (pixels.width, pixels.height) == (spec.width, spec.height) => continue,
                 Change::CentreCrop(spec) => crop::centre_crop(spec, &pixels, &mut geometry),
             });
         }

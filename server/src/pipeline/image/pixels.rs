@@ -1,5 +1,7 @@
 //! Pixels in memory, and the way back from the model's pixels to those of the image that was sent.
 
+use std::ops::Range;
+
 /// An image: rows of pixels, each of one (grey) or three (red, green, blue) bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pixels {
@@ -47,6 +49,23 @@ impl Pixels {
 /// Sizes of images fit 32 bits, and those fit any machine that this runs on.
 pub(super) fn wide(size: u32) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// Columns and rows of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Columns.
+    pub columns: Range<u32>,
+    /// Rows.
+    pub rows: Range<u32>,
+}
+
+impl Part {
+    /// All of an image of that size.
+    #[must_use]
+    pub fn all((width, height): (u32, u32)) -> Self {
+        Self { columns: 0..width, rows: 0..height }
+    }
 }
 
 /// Where a pixel of the model's input was in the image that was sent: (pixel − offset) × scale, x and y apart.

@@ -2,25 +2,35 @@
 
 use super::{
     convolve::{convolve, nearest},
+    crop,
     decode::Decode,
-    pixels::{Geometry, Pixels},
+    pixels::{Geometry, Part, Pixels},
     windows::{Filter, Kernel},
 };
 use crate::error::Error;
-use millrace_crds::{self as crds, Anchor, ResizeFilter, ResizeMode};
+use millrace_crds::{self as crds, Anchor, CentreCrop, ResizeFilter, ResizeMode};
 
-/// Resizes, and fills what a letterbox leaves free.
+/// Resizes, and fills what a letterbox leaves free. What a `cut` that follows doesn't keep isn't made.
 ///
 /// # Errors
 /// 422: the sides differ so much that the result would be larger than `decode` allows.
-pub fn resize(spec: &crds::Resize, pixels: &Pixels, geometry: &mut Geometry, decode: Decode) -> Result<Pixels, Error> {
+pub fn resize(
+    spec: &crds::Resize,
+    cut: Option<&CentreCrop>,
+    pixels: &Pixels,
+    geometry: &mut Geometry,
+    decode: Decode,
+) -> Result<Pixels, Error> {
     let from = (pixels.width, pixels.height);
     let to = size(spec, from);
     if matches!(spec.mode, ResizeMode::ShortestSide | ResizeMode::AtLeast | ResizeMode::Height) {
         decode.check_size(to.0, to.1)?;
     }
-    let resized = resample(spec, pixels, to);
     geometry.resized(from, to);
+    let cut = cut.filter(|_| spec.mode != ResizeMode::Letterbox && from != to);
+    let part = cut.map_or_else(|| Part::all(to), |cut| crop::kept(cut, to));
+    geometry.moved(-i64::from(part.columns.start), -i64::from(part.rows.start));
+    let resized = resample(spec, pixels, to, &part);
     if spec.mode != ResizeMode::Letterbox || to == (spec.width, spec.height) {
         return Ok(resized);
     }
@@ -82,19 +92,19 @@ fn at_least(spec: &crds::Resize, (width, height): (u32, u32)) -> (u32, u32) {
     (side(width), side(height))
 }
 
-fn resample(spec: &crds::Resize, pixels: &Pixels, to: (u32, u32)) -> Pixels {
+fn resample(spec: &crds::Resize, pixels: &Pixels, to: (u32, u32), part: &Part) -> Pixels {
     if (pixels.width, pixels.height) == to {
         return pixels.clone();
     }
     let filter = match spec.filter {
-        ResizeFilter::Nearest => return nearest(pixels, to),
+        ResizeFilter::Nearest => return nearest(pixels, to, part),
         ResizeFilter::Box => Filter::Box,
         ResizeFilter::Bilinear => Filter::Bilinear,
         ResizeFilter::Hamming => Filter::Hamming,
         ResizeFilter::Bicubic => Filter::Bicubic,
         ResizeFilter::Lanczos => Filter::Lanczos,
     };
-    convolve(Kernel { filter, antialias: spec.antialias }, pixels, to)
+    convolve(Kernel { filter, antialias: spec.antialias }, pixels, to, part)
 }
 
 #[cfg(test)]

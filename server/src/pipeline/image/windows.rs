@@ -4,7 +4,7 @@ use super::{
     pixels::wide,
     weigh::{BITS, Pair},
 };
-use std::f64::consts::PI;
+use std::{f64::consts::PI, ops::Range};
 
 /// How much a pixel counts by its distance, in pixels of the larger of both scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +37,17 @@ pub struct Windows {
     pub places: Vec<(usize, usize)>,
     /// Their weights: for each as many pairs as the largest one takes, so that they are found by its place.
     pairs: Vec<Pair>,
+    /// The pixels that any of them looks at, and what is between.
+    pub span: Range<usize>,
     /// They look at few of the pixels, far apart.
     pub sparse: bool,
 }
 
 impl Windows {
-    /// A window for each pixel of a side that goes from a size to another.
+    /// A window for each pixel in `part` of a side that goes from a size to another.
     #[must_use]
-    pub fn new(kernel: Kernel, from: u32, to: u32) -> Self {
-        let windows: Vec<_> = (0..to).map(|at| window(kernel, (from, to), at)).collect();
+    pub fn new(kernel: Kernel, from: u32, to: u32, part: Range<u32>) -> Self {
+        let windows: Vec<_> = part.map(|at| window(kernel, (from, to), at)).collect();
         let most = windows.iter().map(|(_, weights)| weights.len().div_ceil(2)).max().unwrap_or(0);
         let mut pairs = Vec::with_capacity(most * windows.len());
         for (at, (_, weights)) in windows.iter().enumerate() {
@@ -54,7 +56,9 @@ impl Windows {
         }
         let places: Vec<(usize, usize)> = windows.iter().map(|(start, weights)| (*start, weights.len())).collect();
         let sparse = places.iter().map(|(_, count)| count).sum::<usize>() < wide(from) / 2;
-        Self { places, pairs, sparse }
+        let start = places.first().map_or(0, |(start, _)| *start);
+        let span = start..places.iter().map(|(start, count)| start + count).max().unwrap_or(start);
+        Self { places, pairs, span, sparse }
     }
 
     /// Where each begins, how many pixels it has, and their weights.
