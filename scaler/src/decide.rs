@@ -2,7 +2,7 @@
 
 use crate::draft::Draft;
 use crate::room::Room;
-use crate::{Fleet, ServiceId, Slot, lower, raise, reason};
+use crate::{Fleet, ServiceId, Slot, lower, moves, raise, reason};
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,8 @@ pub enum Cause {
     Proof,
     /// Replicas of a revision that no longer serves, and their successors.
     Retire,
+    /// Another pool is better.
+    Move,
     /// A pool refuses.
     Spill,
     /// A pool is no longer allowed.
@@ -98,7 +100,7 @@ pub fn decide(now: f64, fleet: &Fleet) -> Vec<Decision> {
         raise::spill(&mut draft, &mut room);
         raise::prove(&mut draft, &mut room);
         // Of a large fleet few want more: the others are done.
-        if raise::wants(&draft) {
+        if raise::wants(&draft) || moves::wants(&mut draft, &room) {
             wanting.push((decided.len(), draft));
             decided.push(None);
         } else {
@@ -108,7 +110,8 @@ pub fn decide(now: f64, fleet: &Fleet) -> Vec<Decision> {
     // A round gives each at most one, so that none takes all that is left; who waits at zero comes first.
     wanting.sort_by_key(|(_, draft)| draft.total() > 0);
     while wanting.iter_mut().filter_map(|(_, draft)| raise::one(draft, &mut room).then_some(())).count() > 0 {}
-    for (index, draft) in wanting {
+    for (index, mut draft) in wanting {
+        moves::back(&mut draft, &mut room);
         decided[index] = Some(finish(draft));
     }
     decided.into_iter().flatten().collect()

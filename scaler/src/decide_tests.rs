@@ -92,6 +92,8 @@ fn steps_down_one_at_a_time_the_dearest_first() {
     let one = sustained(&service);
     service.replicas.insert(slot("r1", ONPREM), ready(3));
     service.replicas.insert(slot("r1", CLOUD), ready(2));
+    // No replica moves there.
+    service.memory.refusals.insert(ONPREM.into(), Refusal { at: NOW, until: NOW + 60.0, strikes: 0 });
     service.signals = Some(load(one * 1.5));
     assert_eq!(outcome(&service), (3, 1));
     service.memory.lowered_at = Some(NOW - 5.0);

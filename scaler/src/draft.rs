@@ -7,9 +7,6 @@ use crate::speeds::{NOTHING, Speed, Speeds};
 use crate::{PoolName, Profile, Revision, Service, Slot};
 use litemap::LiteMap;
 
-/// Seconds beyond the usual start after which a replica that isn't ready counts as failed.
-const OVERDUE: f64 = 60.0;
-
 /// A decision in the making.
 #[derive(Debug)]
 pub struct Draft<'a> {
@@ -92,19 +89,24 @@ impl<'a> Draft<'a> {
         let refused = count.unschedulable.iter().filter(|since| self.now - **since >= REFUSED_AFTER + delay).count();
         // What this pass has taken away from the slot were refused ones first.
         let taken = count.desired.saturating_sub(self.target(slot));
-        (refused as u32).saturating_sub(taken).min(self.target(slot))
+        // Nor is what is ready, where the pods that were seen are older than what is asked for.
+        (refused as u32).saturating_sub(taken).min(self.target(slot).saturating_sub(count.ready))
+    }
+
+    /// Replicas in `slot` that count for nothing: refused ones, and overdue ones as long as another is ready. If none is, more
+    /// of the same won't help.
+    pub fn failed(&self, slot: &Slot) -> u32 {
+        let overdue = if self.ready(&slot.revision) > 0 { self.overdue(slot) } else { 0 };
+        self.refused(slot).saturating_add(overdue)
     }
 
     /// Requests per second that the serving revision's replicas sustain, once those that start are ready.
-    ///
-    /// Refused ones don't count, nor do overdue ones as long as another is ready: if none is, more of the same won't help.
     pub fn capacity(&self) -> f64 {
-        let (serving, any_ready) = (self.serving(), self.ready(self.serving()) > 0);
+        let serving = self.serving();
         let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
-        let counts = slots.filter(|(slot, _)| self.allows(&slot.pool)).map(|(slot, target)| {
-            let overdue = if any_ready { self.overdue(slot) } else { 0 };
-            (slot, target.saturating_sub(self.refused(slot)).saturating_sub(overdue))
-        });
+        let counts = slots
+            .filter(|(slot, _)| self.allows(&slot.pool))
+            .map(|(slot, target)| (slot, target.saturating_sub(self.failed(slot))));
         self.speeds.together(counts.collect())
     }
 
@@ -132,13 +134,12 @@ impl<'a> Draft<'a> {
     }
 
     fn overdue(&self, slot: &Slot) -> u32 {
-        // Where none has been seen to start yet, the node that a replica waits for counts as well.
-        let memory = &self.service.memory;
-        let delay = self.service.plan.pool(&slot.pool).map_or(0.0, |pool| pool.provisioning_delay.max(0.0));
-        let seen = memory.starts.get(&slot.pool).is_some_and(|starts| !starts.is_empty());
-        let usual = memory.start_seconds(&slot.pool) + if seen { 0.0 } else { delay };
-        let late = |made: &&f64| self.now - **made > usual + OVERDUE;
-        self.service.replicas.get(slot).map_or(0, |count| count.starting.iter().filter(late).count() as u32)
+        let (Some(pool), Some(count)) = (self.service.plan.pool(&slot.pool), self.service.replicas.get(slot)) else {
+            return 0;
+        };
+        let patience = self.service.memory.patience(pool);
+        let overdue = count.starting.iter().filter(|made| self.now - **made > patience).count();
+        (overdue as u32).min(self.target(slot).saturating_sub(count.ready))
     }
 
     fn ability(&self) -> Ability {

@@ -21,6 +21,7 @@ mod learn;
 mod look;
 mod lower;
 mod memory;
+mod moves;
 mod name;
 mod noise;
 mod outlook;

@@ -129,14 +129,13 @@ fn to_zero(draft: &mut Draft<'_>) -> bool {
 /// One replica less, or of many a few, if load still fits; down to the floor at once if there is none.
 fn step_down(draft: &mut Draft<'_>) {
     let (serving, bounds) = (draft.serving(), &draft.service.plan.bounds);
-    let least = u64::from(bounds.min.max(bounds.min_warm).max(1));
+    let least = u64::from(bounds.least());
     let Some((need, floor)) = draft.need.and_then(|need| Some((need, need.floor?))) else { return };
     let memory = &draft.service.memory;
-    // What waits for a node isn't there either.
-    let waits = |slot: &Slot, count: &Count| count.unschedulable.len() > draft.refused(slot) as usize;
-    let comes = |(slot, count): (&Slot, &Count)| {
-        slot.revision == *serving && (!count.starting.is_empty() || waits(slot, count))
-    };
+    // What waits for a node isn't there either; what failed never will be.
+    let waits =
+        |slot: &Slot, count: &Count| count.starting.len() + count.unschedulable.len() > draft.failed(slot) as usize;
+    let comes = |(slot, count): (&Slot, &Count)| slot.revision == *serving && waits(slot, count);
     let starts = draft.service.replicas.iter().any(comes);
     let paced = !need.quiet && (draft.holds(memory.lowered_at) || starts);
     if draft.holds(memory.raised_at) || paced || draft.carry > 0 {

@@ -1,6 +1,6 @@
 //! What a service's earlier decisions left: pace, refusals of pools, measured starts.
 
-use crate::{Count, Decision, Outcome, PoolName, ServicePlan, Slot};
+use crate::{Cause, Count, Decision, Outcome, PoolName, PoolPlan, ServicePlan, Slot};
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -11,6 +11,8 @@ pub const START_PRIOR: f64 = 30.0;
 pub const LEAST_HOLD: f64 = 10.0;
 /// A pod that the scheduler refuses for so long goes elsewhere.
 pub const REFUSED_AFTER: f64 = 10.0;
+/// Seconds beyond the usual start after which a replica that isn't ready counts as failed.
+const OVERDUE: f64 = 60.0;
 /// A pool that refused is left alone for so long at first; doubles with each refusal that follows soon.
 pub const DISCOUNT: f64 = 60.0;
 const LONGEST_DISCOUNT: f64 = 900.0;
@@ -34,6 +36,8 @@ pub struct Memory {
     /// Last rise.
     #[serde(with = "crate::figure::option", default)]
     pub raised_at: Option<f64>,
+    /// Whether that was a replica for one of another pool.
+    pub moved: bool,
     /// Last fall.
     #[serde(with = "crate::figure::option", default)]
     pub lowered_at: Option<f64>,
@@ -57,6 +61,14 @@ impl Memory {
         sorted[(sorted.len() * 9 / 10).min(sorted.len() - 1)]
     }
 
+    /// Seconds after which a replica on `pool` that isn't ready counts as failed. Where none has been seen to start yet, the
+    /// node that it waits for counts as well.
+    #[must_use]
+    pub fn patience(&self, pool: &PoolPlan) -> f64 {
+        let seen = self.starts.get(&pool.name).is_some_and(|starts| !starts.is_empty());
+        self.start_seconds(&pool.name) + if seen { 0.0 } else { pool.provisioning_delay.max(0.0) } + OVERDUE
+    }
+
     /// Seconds for which a rise or fall is held: one start on the slowest pool in use, or on the first one.
     #[must_use]
     pub fn hold_seconds(&self, plan: &ServicePlan, replicas: &LiteMap<Slot, Count>) -> f64 {
@@ -78,14 +90,17 @@ impl Memory {
         starts.push(seconds.min(3_600.0));
     }
 
-    /// Notes pools whose pods the scheduler refuses, and forgets pools that the plan no longer has.
+    /// Notes pools whose pods the scheduler refuses, or don't get ready while others do, and forgets pools that the plan no
+    /// longer has.
     pub fn observe(&mut self, now: f64, plan: &ServicePlan, replicas: &LiteMap<Slot, Count>) {
         self.refusals.retain(|pool, _| plan.pool(pool).is_some());
         self.starts.retain(|pool, _| plan.pool(pool).is_some());
+        let any_ready = replicas.values().any(|count| count.ready > 0);
         for (slot, count) in replicas {
             let Some(pool) = plan.pool(&slot.pool) else { continue };
-            let patience = REFUSED_AFTER + pool.provisioning_delay.max(0.0);
-            if count.unschedulable.iter().any(|since| now - since >= patience) {
+            let (refused, overdue) = (REFUSED_AFTER + pool.provisioning_delay.max(0.0), self.patience(pool));
+            let fails = any_ready && count.starting.iter().any(|made| now - made > overdue);
+            if fails || count.unschedulable.iter().any(|since| now - since >= refused) {
                 self.refuse(now, &slot.pool);
             }
         }
@@ -148,7 +163,7 @@ impl Memory {
         let is: u64 = before.iter().map(|(slot, count)| u64::from(*replicas.get(slot).unwrap_or(&count.desired))).sum();
         self.asked = Some(is);
         if is > was {
-            self.raised_at = Some(now);
+            (self.raised_at, self.moved) = (Some(now), decision.cause == Cause::Move);
         } else if is < was {
             self.lowered_at = Some(now);
             self.need_at_fall = Some(decision.need);
@@ -159,7 +174,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PoolPlan, Revision};
+    use crate::Revision;
 
     fn plan() -> ServicePlan {
         ServicePlan {
@@ -184,6 +199,21 @@ mod tests {
         assert_eq!(memory.refusals[&"a".into()], Refusal { at: 200.0, until: 320.0, strikes: 1 });
         memory.observe(5_000.0, &plan(), &replicas);
         assert_eq!(memory.refusals[&"a".into()].strikes, 0);
+    }
+
+    #[test]
+    fn a_pool_whose_pods_never_get_ready_refuses_as_well_while_others_do() {
+        let mut memory = Memory::default();
+        let (a, b) = (Slot::new(&Revision::from("r"), &"a".into()), Slot::new(&Revision::from("r"), &"b".into()));
+        let starts = Count { desired: 1, starting: vec![100.0], ..Count::default() };
+        let mut replicas = LiteMap::from_iter([(a, starts)]);
+        memory.observe(191.0, &plan(), &replicas);
+        assert!(memory.refusals.is_empty(), "none is ready anywhere: it is not the pool");
+        replicas.insert(b, Count { desired: 1, ready: 1, ..Count::default() });
+        memory.observe(190.0, &plan(), &replicas);
+        assert!(memory.refusals.is_empty(), "it may take a minute more than the half that is assumed");
+        memory.observe(191.0, &plan(), &replicas);
+        assert_eq!(memory.refusals[&"a".into()].until, 251.0);
     }
 
     #[test]

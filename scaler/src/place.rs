@@ -3,7 +3,6 @@
 use crate::draft::Draft;
 use crate::room::{Block, Room};
 use crate::{PoolName, PoolPlan, Revision, Slot, Strategy};
-use std::cmp::Ordering;
 
 /// The best pool with room for one more replica of `revision`, or why each has none.
 pub fn next<'a>(
@@ -25,7 +24,7 @@ pub fn next<'a>(
     Err(refused)
 }
 
-/// The replica to give up first: one that the scheduler refuses, then of the last pool in the order, then one that
+/// The replica to give up first: one that the scheduler refuses or that never gets ready, then of the last pool in the order, then one that
 /// isn't ready.
 pub fn last(draft: &Draft<'_>, revision: &Revision) -> Option<Slot> {
     leaving(draft, revision).into_iter().next()
@@ -36,7 +35,7 @@ pub fn leaving(draft: &Draft<'_>, revision: &Revision) -> Vec<Slot> {
     let order = in_order(draft, revision, f64::INFINITY);
     let slots = order.iter().rev().map(|pool| Slot::new(revision, &pool.name));
     let mut held: Vec<Slot> = slots.filter(|slot| draft.target(slot) > 0).collect();
-    held.sort_by_key(|slot| draft.refused(slot) == 0);
+    held.sort_by_key(|slot| draft.failed(slot) == 0);
     held
 }
 
@@ -58,23 +57,25 @@ fn wanted(draft: &Draft<'_>) -> f64 {
     if deficit > 0.0 { deficit } else { f64::INFINITY }
 }
 
-/// Pools that meet the objective first, then by tier, then as the strategy says, then where replicas are already; of
-/// what a replica sustains no more than `wanted` counts.
+/// What the strategy orders pools of a tier by, the least first: cost of a request, seconds of a lone one, or place in the
+/// list; of what a replica sustains no more than `wanted` counts.
+fn measure(draft: &Draft<'_>, pool: &PoolPlan, wanted: f64) -> f64 {
+    let plan = &draft.service.plan;
+    match plan.strategy {
+        Strategy::Cheapest => pool.replica_cost() / draft.speed(&pool.name).rate.min(wanted),
+        Strategy::Fastest => draft.speed(&pool.name).lone,
+        Strategy::Ordered => plan.pools.iter().position(|listed| listed.name == pool.name).unwrap_or(0) as f64,
+    }
+}
+
+/// Pools that meet the objective first, then by tier, then as the strategy says, then where replicas are already.
 fn in_order<'a>(draft: &Draft<'a>, revision: &Revision, wanted: f64) -> Vec<&'a PoolPlan> {
-    let strategy = draft.service.plan.strategy;
     let mut pools: Vec<&PoolPlan> = draft.service.plan.pools.iter().collect();
     pools.sort_by(|a, b| {
-        let (left, right) = (draft.speed(&a.name), draft.speed(&b.name));
-        let by_strategy = match strategy {
-            Strategy::Cheapest => {
-                let cost = |pool: &PoolPlan, rate: f64| pool.replica_cost() / rate.min(wanted);
-                cost(a, left.rate).total_cmp(&cost(b, right.rate))
-            }
-            Strategy::Fastest => left.lone.total_cmp(&right.lone),
-            Strategy::Ordered => Ordering::Equal,
-        };
+        let meets = |pool: &PoolPlan| draft.speed(&pool.name).meets;
+        let by_strategy = measure(draft, a, wanted).total_cmp(&measure(draft, b, wanted));
         let here = |pool: &PoolPlan| draft.target(&Slot::new(revision, &pool.name)) > 0;
-        right.meets.cmp(&left.meets).then(a.tier.cmp(&b.tier)).then(by_strategy).then(here(b).cmp(&here(a)))
+        meets(b).cmp(&meets(a)).then(a.tier.cmp(&b.tier)).then(by_strategy).then(here(b).cmp(&here(a)))
     });
     pools
 }

@@ -83,6 +83,14 @@ pub struct Bounds {
     pub pause: bool,
 }
 
+impl Bounds {
+    /// The fewest that serve while anybody may call.
+    #[must_use]
+    pub fn least(&self) -> u32 {
+        self.min.max(self.min_warm).max(1)
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self { min: 1, max: 4, min_warm: 0, idle_after: 300.0, pause: false }

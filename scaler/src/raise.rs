@@ -15,6 +15,11 @@ pub fn spill<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
     let refused: Vec<(Slot, u32)> = refused.filter(|(slot, count)| *count > 0 && draft.allows(&slot.pool)).collect();
     for (slot, count) in refused {
         for _ in 0..count {
+            if is_spare(draft, &slot) {
+                draft.lower(&slot, 1);
+                draft.because(Cause::Spill, format!("{} refuses a replica, and load fits without it", slot.pool));
+                continue;
+            }
             let why = format!("{} has refused {} for 10 s", slot.pool, reason::replicas(u64::from(count)));
             match place::next(draft, &slot.revision, room, Some(&slot.pool)) {
                 Ok(pool) => {
@@ -30,6 +35,17 @@ pub fn spill<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
             }
         }
     }
+}
+
+/// Whether load fits without a refused replica: after a move that found no room, or once a rise isn't held any more.
+fn is_spare(draft: &Draft<'_>, slot: &Slot) -> bool {
+    let serving = draft.serving();
+    let floor = draft.need.and_then(|need| need.floor);
+    let memory = &draft.service.memory;
+    slot.revision == *serving
+        && (memory.moved || !draft.holds(memory.raised_at))
+        && draft.of(serving) > u64::from(draft.service.plan.bounds.least())
+        && floor.is_some_and(|floor| draft.spared_capacity() >= floor)
 }
 
 /// A revision that serves nobody yet gets one replica to prove itself.
@@ -112,7 +128,8 @@ pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
     }
 }
 
-fn put<'a>(draft: &mut Draft<'a>, revision: &Revision, pool: &'a PoolPlan, room: &mut Room<'a>) {
+/// Adds one replica there, and pays for it.
+pub fn put<'a>(draft: &mut Draft<'a>, revision: &Revision, pool: &'a PoolPlan, room: &mut Room<'a>) {
     draft.raise(&Slot::new(revision, &pool.name));
     room.take(draft.service, pool, 1);
 }
