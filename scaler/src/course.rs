@@ -2,7 +2,7 @@
 
 use crate::experience::BEYOND;
 use crate::expert::{DAY, Expert, means};
-use crate::noise::sure;
+use crate::noise::{sure, sure_peak};
 use crate::profile::Sustained;
 use crate::rehearse::Terms;
 use crate::series::Series;
@@ -140,7 +140,7 @@ fn loads(series: &Series) -> Vec<(f64, f64)> {
     let of = |(index, minute): (usize, f32)| {
         let (load, high, minute) = (f64::from(series.mean[index]), f64::from(series.high[index]), f64::from(minute));
         let load = load.min(sure(load, series.step).max(minute));
-        (load, sure(high, 10.0).max(load))
+        (load, sure_peak(high).max(load))
     };
     minutes.into_iter().enumerate().map(of).collect()
 }

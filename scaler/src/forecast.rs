@@ -1,6 +1,6 @@
 //! How much must be served: offered load, plus the backlog, in requests per second.
 
-use crate::noise::sure;
+use crate::noise::sure_peak;
 use crate::{Objective, Signals};
 
 /// Fewer replicas only if load still fits with so much to spare: noise must not bring the replica back.
@@ -107,7 +107,7 @@ pub fn need(signals: Option<&Signals>, ability: Ability) -> Option<Need> {
 /// What arrives. Where a forecast covers what may come, ten seconds count beyond a minute only as far as they are sure.
 fn offered(signals: &Signals) -> f64 {
     let short = signals.arrivals_short;
-    let short = if signals.forecast.is_some() { sure(short, 10.0) } else { short };
+    let short = if signals.forecast.is_some() { sure_peak(short) } else { short };
     short.max(signals.arrivals_long)
 }
 

@@ -3,6 +3,14 @@
 /// Standard deviations beyond which more than usual is no chance.
 const NOISE: f64 = 1.5;
 
+/// Seconds over which a history tells its peaks.
+const PEAK: f64 = 10.0;
+
+/// The part of a peak that isn't owed to chance.
+pub(crate) fn sure_peak(rate: f64) -> f64 {
+    sure(rate, PEAK)
+}
+
 /// The part of a rate, seen over so many seconds, that isn't owed to chance.
 pub(crate) fn sure(rate: f64, seconds: f64) -> f64 {
     (rate - NOISE * (rate / seconds).sqrt()).max(0.0)

@@ -4,6 +4,7 @@ use crate::cover::is_enough;
 use crate::experience::{BEYOND, USUAL_TAIL, tail};
 use crate::expert::DAY;
 use crate::known::Known;
+use crate::noise::sure_peak;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
 use crate::traffic::Answered;
 use crate::{Service, ServiceId, State};
@@ -41,12 +42,12 @@ impl Known {
     fn expected(&self, at: f64) -> Option<f64> {
         let history = self.traffic.history.as_ref()?;
         Some(match self.experience.policy {
-            None => NEW * history.highest_between(at - RECENT, at).unwrap_or(0.0),
+            None => NEW * sure_peak(history.highest_between(at - RECENT, at).unwrap_or(0.0)),
             Some(policy) => {
                 let terms = self.terms?;
                 let remembered = remembered(terms, history.age(at));
                 let peak = (remembered > 0.0).then(|| history.highest_between(at - remembered, at)).flatten();
-                policy.now(history, at, terms.lead).max(policy.multiplier.min(NEW) * peak.unwrap_or(0.0))
+                policy.now(history, at, terms.lead).max(policy.multiplier.min(NEW) * sure_peak(peak.unwrap_or(0.0)))
             }
         })
     }
@@ -148,11 +149,10 @@ fn terms(service: &Service) -> Terms {
     let memory = &service.memory;
     let seen = plan.pools.iter().filter(|pool| memory.starts.contains_key(&pool.name));
     let slowest = seen.map(|pool| memory.start_seconds(&pool.name)).reduce(f64::max);
-    let least = plan.bounds.min.max(plan.bounds.min_warm).max(1);
     Terms {
         lead: slowest.unwrap_or_else(|| memory.start_seconds(&pool.name)),
         sustained: service.sustained(profile),
-        least: f64::from(least),
+        least: f64::from(plan.bounds.least()),
         objective: Some(objective),
         patience: (objective.target - 2.0 * profile.time(1.0)).max(objective.target / 4.0),
     }

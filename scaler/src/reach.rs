@@ -12,7 +12,8 @@ const BOUNDS: (f64, f64) = (0.4, 1.5);
 /// How much it changes in half a minute that is as good as can be: for who fell short, and for who might reach further.
 const BACK: f64 = 0.02;
 const ON: f64 = 0.002;
-/// What is late counts for no more than so many half minutes that are as good as can be.
+/// How many times as much as its due half a minute that is late may count; of a stricter objective, where one burst is soon
+/// many times what may be late, less.
 const WORST: f64 = 12.0;
 /// What is left of the last hour's answers after half a minute.
 const HOUR: f64 = 0.991_7;
@@ -43,7 +44,7 @@ impl Reach {
         let aim = AIM * tail(objective) * tolerance.min(1.0);
         self.hour = Answered { all: HOUR * self.hour.all + answered.all, late: HOUR * self.hour.late + answered.late };
         let strict = (tail(objective) / USUAL_TAIL).min(1.0).sqrt();
-        let error = (1.0 - late / aim).max(-WORST);
+        let error = (1.0 - late / aim).max(-WORST * strict.sqrt());
         let gain = match error > 0.0 {
             true if self.times < 1.0 => BACK * strict,
             false if self.hour.share() > Some(aim) => BACK,
@@ -97,6 +98,14 @@ mod tests {
         let tried = |percentile| judged(good, 1, 0.0, percentile).times.ln();
         assert!((tried(99.0) / tried(99.9) - 10.0f64.sqrt()).abs() < 1e-6);
         assert_eq!(tried(90.0), tried(99.0));
+    }
+
+    #[test]
+    fn a_burst_counts_for_less_the_stricter_the_objective() {
+        let full = Reach { times: 1.0, ..Reach::default() };
+        let lost = |percentile| -judged(full, 1, 1.0, percentile).times.ln();
+        assert!((lost(99.0) / (BACK * WORST) - 1.0).abs() < 1e-9);
+        assert!((lost(99.0) / lost(99.9) - 10.0f64.powf(0.25)).abs() < 1e-6);
     }
 
     #[test]
