@@ -329,6 +329,17 @@ fn strategies_order_the_pools() {
 }
 
 #[test]
+fn a_list_is_followed_wherever_replicas_are() {
+    let mut service = service("s");
+    service.plan.strategy = crate::Strategy::Ordered;
+    pools(&mut service)[1].tier = 0;
+    service.replicas.insert(slot("r1", ONPREM), ready(0));
+    service.replicas.insert(slot("r1", CLOUD), ready(1));
+    service.signals = Some(load(needing(&service, 2)));
+    assert_eq!(outcome(&service), (1, 1));
+}
+
+#[test]
 fn a_pool_with_unknown_capacity_gets_nothing() {
     let mut service = service("s");
     service.signals = Some(load(sustained(&service) * 1.5));
