@@ -294,6 +294,7 @@ fn a_forbidden_pool_is_left_once_another_serves() {
 #[test]
 fn overdue_starts_are_replaced_only_beside_a_ready_one() {
     let mut service = service("s");
+    service.memory.note_start(&ONPREM.into(), 30.0);
     service.signals = Some(load(sustained(&service) * 1.5));
     let overdue = |ready| Count { desired: ready + 1, ready, starting: vec![NOW - 91.0], ..Count::default() };
     service.replicas.insert(slot("r1", ONPREM), overdue(1));

@@ -11,6 +11,8 @@ pub const START_PRIOR: f64 = 30.0;
 pub const LEAST_HOLD: f64 = 10.0;
 /// A pod that the scheduler refuses for so long goes elsewhere.
 pub const REFUSED_AFTER: f64 = 10.0;
+/// What any start may take where none has been seen: the progress deadline of a Deployment.
+const DEADLINE: f64 = 600.0;
 /// Seconds beyond the usual start after which a replica that isn't ready counts as failed.
 const OVERDUE: f64 = 60.0;
 /// A pool that refused is left alone for so long at first; doubles with each refusal that follows soon.
@@ -61,12 +63,17 @@ impl Memory {
         sorted[(sorted.len() * 9 / 10).min(sorted.len() - 1)]
     }
 
-    /// Seconds after which a replica on `pool` that isn't ready counts as failed. Where none has been seen to start yet, the
-    /// node that it waits for counts as well.
+    /// Seconds after which a replica on `pool` that isn't ready counts as failed. Where none has been seen to start yet, it
+    /// may take as long as on the slowest other pool, and a node may have to come first.
     #[must_use]
     pub fn patience(&self, pool: &PoolPlan) -> f64 {
-        let seen = self.starts.get(&pool.name).is_some_and(|starts| !starts.is_empty());
-        self.start_seconds(&pool.name) + if seen { 0.0 } else { pool.provisioning_delay.max(0.0) } + OVERDUE
+        let seen = |pool: &PoolName| {
+            self.starts.get(pool).filter(|starts| !starts.is_empty()).map(|_| self.start_seconds(pool))
+        };
+        let slowest = || self.starts.keys().filter_map(seen).reduce(f64::max);
+        let unseen =
+            || slowest().map_or(DEADLINE, |slowest| slowest.max(START_PRIOR)) + pool.provisioning_delay.max(0.0);
+        seen(&pool.name).unwrap_or_else(unseen) + OVERDUE
     }
 
     /// Seconds for which a rise or fall is held: one start on the slowest pool in use, or on the first one.
@@ -99,7 +106,7 @@ impl Memory {
         for (slot, count) in replicas {
             let Some(pool) = plan.pool(&slot.pool) else { continue };
             let (refused, overdue) = (REFUSED_AFTER + pool.provisioning_delay.max(0.0), self.patience(pool));
-            let fails = any_ready && count.starting.iter().any(|made| now - made > overdue);
+            let fails = any_ready && count.ready == 0 && count.starting.iter().any(|made| now - made > overdue);
             if fails || count.unschedulable.iter().any(|since| now - since >= refused) {
                 self.refuse(now, &slot.pool);
             }
@@ -204,16 +211,33 @@ mod tests {
     #[test]
     fn a_pool_whose_pods_never_get_ready_refuses_as_well_while_others_do() {
         let mut memory = Memory::default();
+        memory.note_start(&"b".into(), 70.0);
         let (a, b) = (Slot::new(&Revision::from("r"), &"a".into()), Slot::new(&Revision::from("r"), &"b".into()));
         let starts = Count { desired: 1, starting: vec![100.0], ..Count::default() };
-        let mut replicas = LiteMap::from_iter([(a, starts)]);
-        memory.observe(191.0, &plan(), &replicas);
+        let pool = |name: &str| PoolPlan { name: name.into(), ..PoolPlan::default() };
+        let plan = ServicePlan { pools: vec![pool("a"), pool("b")].into(), ..ServicePlan::default() };
+        let mut replicas = LiteMap::from_iter([(a.clone(), starts.clone())]);
+        memory.observe(231.0, &plan, &replicas);
         assert!(memory.refusals.is_empty(), "none is ready anywhere: it is not the pool");
         replicas.insert(b, Count { desired: 1, ready: 1, ..Count::default() });
-        memory.observe(190.0, &plan(), &replicas);
-        assert!(memory.refusals.is_empty(), "it may take a minute more than the half that is assumed");
-        memory.observe(191.0, &plan(), &replicas);
-        assert_eq!(memory.refusals[&"a".into()].until, 251.0);
+        memory.observe(230.0, &plan, &replicas);
+        assert!(memory.refusals.is_empty(), "a minute more than on the other pool");
+        memory.observe(231.0, &plan, &replicas);
+        assert_eq!(memory.refusals[&"a".into()].until, 291.0);
+        replicas.insert(a, Count { ready: 1, ..starts });
+        memory.observe(400.0, &plan, &replicas);
+        assert_eq!(memory.refusals[&"a".into()].until, 291.0, "another one there is ready");
+    }
+
+    #[test]
+    fn a_start_that_nobody_has_seen_may_take_ten_minutes() {
+        let (mut memory, pool) = (Memory::default(), PoolPlan { name: "a".into(), ..PoolPlan::default() });
+        let grows = PoolPlan { provisioning_delay: 120.0, ..pool.clone() };
+        assert_eq!((memory.patience(&pool), memory.patience(&grows)), (660.0, 780.0));
+        memory.note_start(&"b".into(), 300.0);
+        assert_eq!((memory.patience(&pool), memory.patience(&grows)), (360.0, 480.0), "no longer than elsewhere");
+        memory.note_start(&"a".into(), 5.0);
+        assert_eq!((memory.patience(&pool), memory.patience(&grows)), (65.0, 65.0));
     }
 
     #[test]

@@ -173,6 +173,7 @@ mod tests {
     #[test]
     fn a_move_that_never_gets_ready_is_given_up() {
         let mut service = in_the_cloud();
+        service.memory.note_start(&CLOUD.into(), 30.0);
         let overdue = Count { desired: 1, starting: vec![NOW - 91.0], ..Count::default() };
         service.replicas.insert(slot("r1", ONPREM), overdue.clone());
         assert_eq!(outcome(&service), (0, 2));
