@@ -24,8 +24,8 @@ pub fn next<'a>(
     Err(refused)
 }
 
-/// The replica to give up first: one that the scheduler refuses or that never gets ready, then of the last pool in the order, then one that
-/// isn't ready.
+/// The replica to give up first: one that the scheduler refuses or that never gets ready, then of the last pool in the
+/// order, then one that isn't ready.
 pub fn last(draft: &Draft<'_>, revision: &Revision) -> Option<Slot> {
     leaving(draft, revision).into_iter().next()
 }
