@@ -2,7 +2,7 @@
 
 use crate::decide::Cause;
 use crate::forecast::{Ability, Need, need};
-use crate::memory::REFUSED_AFTER;
+use crate::memory::{REFUSED_AFTER, refused_after};
 use crate::speeds::{NOTHING, Speed, Speeds};
 use crate::{PoolName, Profile, Revision, Service, Slot};
 use litemap::LiteMap;
@@ -85,11 +85,11 @@ impl<'a> Draft<'a> {
     /// Replicas in `slot` that the scheduler has refused for too long, while they are still asked for.
     pub fn refused(&self, slot: &Slot) -> u32 {
         let Some(count) = self.service.replicas.get(slot) else { return 0 };
-        let delay = self.service.plan.pool(&slot.pool).map_or(0.0, |pool| pool.provisioning_delay.max(0.0));
-        let refused = count.unschedulable.iter().filter(|since| self.now - **since >= REFUSED_AFTER + delay).count();
+        let patience = self.service.plan.pool(&slot.pool).map_or(REFUSED_AFTER, refused_after);
+        let refused = count.unschedulable.iter().filter(|since| self.now - **since >= patience).count();
         // What this pass has taken away from the slot were refused ones first.
         let taken = count.desired.saturating_sub(self.target(slot));
-        // Nor is what is ready, where the pods that were seen are older than what is asked for.
+        // What is ready isn't refused, where the list of pods is older than what is asked for.
         (refused as u32).saturating_sub(taken).min(self.target(slot).saturating_sub(count.ready))
     }
 
@@ -117,6 +117,11 @@ impl<'a> Draft<'a> {
         if replicas > 0.0 { self.capacity() * (1.0 - spare / replicas).max(0.0) } else { 0.0 }
     }
 
+    /// Whether what is asked for sustains the load that must be left after a step down; not, if nobody knows it.
+    pub fn fits(&self) -> bool {
+        self.need.and_then(|need| need.floor).is_some_and(|floor| self.spared_capacity() >= floor)
+    }
+
     /// Requests per second that are wanted beyond what replicas sustain; 0: none, or nobody knows.
     pub fn deficit(&self) -> f64 {
         self.need.map_or(0.0, |need| (need.rate - self.spared_capacity()).max(0.0))
@@ -137,6 +142,9 @@ impl<'a> Draft<'a> {
         let (Some(pool), Some(count)) = (self.service.plan.pool(&slot.pool), self.service.replicas.get(slot)) else {
             return 0;
         };
+        if count.starting.is_empty() {
+            return 0;
+        }
         let patience = self.service.memory.patience(pool);
         let overdue = count.starting.iter().filter(|made| self.now - **made > patience).count();
         (overdue as u32).min(self.target(slot).saturating_sub(count.ready))

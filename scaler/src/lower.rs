@@ -133,9 +133,10 @@ fn step_down(draft: &mut Draft<'_>) {
     let Some((need, floor)) = draft.need.and_then(|need| Some((need, need.floor?))) else { return };
     let memory = &draft.service.memory;
     // What waits for a node isn't there either; what failed never will be.
-    let waits =
-        |slot: &Slot, count: &Count| count.starting.len() + count.unschedulable.len() > draft.failed(slot) as usize;
-    let comes = |(slot, count): (&Slot, &Count)| slot.revision == *serving && waits(slot, count);
+    let comes = |(slot, count): (&Slot, &Count)| {
+        let waiting = count.starting.len() + count.unschedulable.len();
+        slot.revision == *serving && waiting > draft.failed(slot) as usize
+    };
     let starts = draft.service.replicas.iter().any(comes);
     let paced = !need.quiet && (draft.holds(memory.lowered_at) || starts);
     if draft.holds(memory.raised_at) || paced || draft.carry > 0 {
@@ -147,7 +148,7 @@ fn step_down(draft: &mut Draft<'_>) {
         // Where a large one is needed, a small one of another pool may not be.
         let fits = place::leaving(draft, serving).into_iter().find(|slot| {
             draft.lower(slot, 1);
-            let fits = draft.spared_capacity() >= floor;
+            let fits = draft.fits();
             if !fits {
                 draft.raise(slot);
             }

@@ -20,6 +20,11 @@ pub const DISCOUNT: f64 = 60.0;
 const LONGEST_DISCOUNT: f64 = 900.0;
 const STARTS_KEPT: usize = 16;
 
+/// Seconds after which a pod that waits on `pool` counts as refused: a node may have to come first.
+pub fn refused_after(pool: &PoolPlan) -> f64 {
+    REFUSED_AFTER + pool.provisioning_delay.max(0.0)
+}
+
 /// A pool that refused a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -57,23 +62,29 @@ impl Memory {
     /// Seconds that a start on `pool` takes: nearly the longest of the recent ones.
     #[must_use]
     pub fn start_seconds(&self, pool: &PoolName) -> f64 {
-        let Some(starts) = self.starts.get(pool).filter(|starts| !starts.is_empty()) else { return START_PRIOR };
-        let mut sorted = starts.clone();
+        self.seen_seconds(pool).unwrap_or(START_PRIOR)
+    }
+
+    /// The same on the slowest pool that was ever used; `None`: no start has been seen.
+    pub(crate) fn slowest_start(&self) -> Option<f64> {
+        self.starts.keys().filter_map(|pool| self.seen_seconds(pool)).reduce(f64::max)
+    }
+
+    fn seen_seconds(&self, pool: &PoolName) -> Option<f64> {
+        let mut sorted = self.starts.get(pool).filter(|starts| !starts.is_empty())?.clone();
         sorted.sort_by(f64::total_cmp);
-        sorted[(sorted.len() * 9 / 10).min(sorted.len() - 1)]
+        Some(sorted[(sorted.len() * 9 / 10).min(sorted.len() - 1)])
     }
 
     /// Seconds after which a replica on `pool` that isn't ready counts as failed. Where none has been seen to start yet, it
     /// may take as long as on the slowest other pool, and a node may have to come first.
     #[must_use]
     pub fn patience(&self, pool: &PoolPlan) -> f64 {
-        let seen = |pool: &PoolName| {
-            self.starts.get(pool).filter(|starts| !starts.is_empty()).map(|_| self.start_seconds(pool))
+        let unseen = || {
+            let longest = self.slowest_start().map_or(DEADLINE, |slowest| slowest.max(START_PRIOR));
+            longest + pool.provisioning_delay.max(0.0)
         };
-        let slowest = || self.starts.keys().filter_map(seen).reduce(f64::max);
-        let unseen =
-            || slowest().map_or(DEADLINE, |slowest| slowest.max(START_PRIOR)) + pool.provisioning_delay.max(0.0);
-        seen(&pool.name).unwrap_or_else(unseen) + OVERDUE
+        self.seen_seconds(&pool.name).unwrap_or_else(unseen) + OVERDUE
     }
 
     /// Seconds for which a rise or fall is held: one start on the slowest pool in use, or on the first one.
@@ -105,9 +116,9 @@ impl Memory {
         let any_ready = replicas.values().any(|count| count.ready > 0);
         for (slot, count) in replicas {
             let Some(pool) = plan.pool(&slot.pool) else { continue };
-            let (refused, overdue) = (REFUSED_AFTER + pool.provisioning_delay.max(0.0), self.patience(pool));
-            let fails = any_ready && count.ready == 0 && count.starting.iter().any(|made| now - made > overdue);
-            if fails || count.unschedulable.iter().any(|since| now - since >= refused) {
+            let overdue = |made: &f64| now - made > self.patience(pool);
+            let fails = any_ready && count.ready == 0 && count.starting.iter().any(overdue);
+            if fails || count.unschedulable.iter().any(|since| now - since >= refused_after(pool)) {
                 self.refuse(now, &slot.pool);
             }
         }

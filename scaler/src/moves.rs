@@ -55,12 +55,11 @@ fn is_calm(draft: &Draft<'_>) -> bool {
 
 /// How many replicas of `slot` load fits without.
 fn spares(draft: &mut Draft<'_>, slot: &Slot) -> u32 {
-    let Some(floor) = draft.need.and_then(|need| need.floor) else { return 0 };
     let held = draft.target(slot);
     let mut spared = 0;
     while spared < held {
         draft.lower(slot, 1);
-        if draft.spared_capacity() < floor {
+        if !draft.fits() {
             break;
         }
         spared += 1;

@@ -4,6 +4,7 @@ use crate::cover::is_enough;
 use crate::experience::{BEYOND, USUAL_TAIL, tail};
 use crate::expert::DAY;
 use crate::known::Known;
+use crate::memory::START_PRIOR;
 use crate::noise::sure_peak;
 use crate::rehearse::{Rehearsal, Rehearsed, Terms, is_due};
 use crate::traffic::Answered;
@@ -146,11 +147,8 @@ fn terms(service: &Service) -> Terms {
     let profile = service.profile(pool);
     let objective = profile.objective_or_default(plan.objective);
     // What is asked for next may be on the slowest pool that was ever used; what is on the fast ones is there already.
-    let memory = &service.memory;
-    let seen = plan.pools.iter().filter(|pool| memory.starts.contains_key(&pool.name));
-    let slowest = seen.map(|pool| memory.start_seconds(&pool.name)).reduce(f64::max);
     Terms {
-        lead: slowest.unwrap_or_else(|| memory.start_seconds(&pool.name)),
+        lead: service.memory.slowest_start().unwrap_or(START_PRIOR),
         sustained: service.sustained(profile),
         least: f64::from(plan.bounds.least()),
         objective: Some(objective),

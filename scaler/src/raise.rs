@@ -40,12 +40,11 @@ pub fn spill<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
 /// Whether load fits without a refused replica: after a move that found no room, or once a rise isn't held any more.
 fn is_spare(draft: &Draft<'_>, slot: &Slot) -> bool {
     let serving = draft.serving();
-    let floor = draft.need.and_then(|need| need.floor);
     let memory = &draft.service.memory;
     slot.revision == *serving
         && (memory.moved || !draft.holds(memory.raised_at))
         && draft.of(serving) > u64::from(draft.service.plan.bounds.least())
-        && floor.is_some_and(|floor| draft.spared_capacity() >= floor)
+        && draft.fits()
 }
 
 /// A revision that serves nobody yet gets one replica to prove itself.

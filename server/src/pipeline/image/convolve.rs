@@ -28,7 +28,8 @@ pub fn convolve(kernel: Kernel, pixels: &Pixels, to: (u32, u32), part: &Part) ->
 fn by_channels<const C: usize>(kernel: Kernel, pixels: &Pixels, (width, height): (u32, u32), part: &Part) -> Pixels {
     let columns = Windows::new(kernel, pixels.width, width, part.columns.clone());
     let rows = Windows::new(kernel, pixels.height, height, part.rows.clone());
-    let mut resized = Pixels::filled(length(&part.columns), length(&part.rows), C, 0);
+    let made = part.size();
+    let mut resized = Pixels::filled(made.0, made.1, C, 0);
     let mut out = resized.data.chunks_exact_mut((columns.places.len() * C).max(1));
     let mut cells = vec![[[0; CELL]; TOGETHER]; wide(pixels.width)];
     let mut rows = rows.iter().peekable();
@@ -114,11 +115,8 @@ pub fn nearest(pixels: &Pixels, (width, height): (u32, u32), part: &Part) -> Pix
             data.extend_from_slice(&row[column * pixels.channels..][..pixels.channels]);
         }
     }
-    Pixels { width: length(&part.columns), height: length(&part.rows), channels: pixels.channels, data }
-}
-
-fn length(range: &Range<u32>) -> u32 {
-    range.end.saturating_sub(range.start)
+    let (width, height) = part.size();
+    Pixels { width, height, channels: pixels.channels, data }
 }
 
 /// Steps are added up, one after another: that is where the reference's roundings come from.
@@ -179,7 +177,8 @@ mod tests {
     }
 
     fn only(pixels: &Pixels, part: &Part) -> Pixels {
-        let mut cut = Pixels::filled(length(&part.columns), length(&part.rows), pixels.channels, 0);
+        let (width, height) = part.size();
+        let mut cut = Pixels::filled(width, height, pixels.channels, 0);
         cut.paste(pixels, (part.columns.start, part.rows.start), (0, 0));
         cut
     }

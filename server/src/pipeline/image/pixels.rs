@@ -66,6 +66,13 @@ impl Part {
     pub fn all((width, height): (u32, u32)) -> Self {
         Self { columns: 0..width, rows: 0..height }
     }
+
+    /// Width and height.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        let length = |range: &Range<u32>| range.end.saturating_sub(range.start);
+        (length(&self.columns), length(&self.rows))
+    }
 }
 
 /// Where a pixel of the model's input was in the image that was sent: (pixel − offset) × scale, x and y apart.
