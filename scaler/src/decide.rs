@@ -72,6 +72,8 @@ pub enum Cause {
     Backlog,
     /// Late answers.
     Late,
+    /// What was asked for comes later than on another pool.
+    Sooner,
     /// A request held at zero.
     Wake,
     /// Nobody calls.

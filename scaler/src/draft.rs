@@ -110,7 +110,26 @@ impl<'a> Draft<'a> {
         self.speeds.together(counts.collect())
     }
 
-    /// The same without the spare replicas that `minWarm` keeps beyond need.
+    /// Requests per second that the serving revision's replicas sustain now.
+    pub fn ready_capacity(&self) -> f64 {
+        self.speeds.serving(self.service).0
+    }
+
+    /// The same with those that will be ready in so many seconds.
+    pub fn capacity_in(&self, seconds: f64) -> f64 {
+        let serving = self.serving();
+        let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
+        let due = slots.filter_map(|(slot, target)| {
+            let (pool, count) = (self.service.plan.pool(&slot.pool)?, self.service.replicas.get(slot)?);
+            let takes = self.service.memory.comes_in(pool);
+            let coming = count.awaited().filter(|since| since + takes <= self.now + seconds).count() as u32;
+            let new = if takes <= seconds { target.saturating_sub(count.desired) } else { 0 };
+            Some((slot, count.ready.saturating_add(count.bridging).saturating_add(coming + new).min(*target)))
+        });
+        self.speeds.together(due.collect())
+    }
+
+    /// What is asked for, without the spare replicas that `minWarm` keeps beyond need.
     pub fn spared_capacity(&self) -> f64 {
         let replicas = self.of(self.serving()) as f64;
         let spare = f64::from(self.service.plan.bounds.min_warm);
@@ -157,6 +176,7 @@ impl<'a> Draft<'a> {
         let profile = Profile { measured: false, ..Profile::measured(lone, 0.0) };
         Ability {
             rate,
+            asked: (self.service.plan.pools.len() > 1).then(|| self.capacity()),
             ready,
             lone,
             start: self.hold,

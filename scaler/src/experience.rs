@@ -18,8 +18,11 @@ const PENALTY: f64 = 3.0;
 const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
-/// Of the share that may be late, so much is aimed at.
+/// Of the share that may be late, so much is aimed at; less, the longer a start.
 pub(crate) const AIM: f64 = 0.5;
+/// Seconds of a start within which what wasn't foreseen is made up for with ease, and the least ease of all.
+const SOON: f64 = 60.0;
+const LEAST_EASE: f64 = 0.1;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
 /// One rehearsal counts for no more missed objectives than this.
@@ -131,7 +134,7 @@ impl Experience {
     pub(crate) fn follow_burn(&mut self, late: f64, answers: f64, objective: Option<Objective>) {
         self.usual = if self.usual > 0.0 { self.usual + USUAL * (answers - self.usual) } else { answers };
         let weight = (answers / self.usual).min(4.0);
-        let error = (weight * (1.0 - late / (AIM * tail(objective)))).max(-WORST);
+        let error = (weight * (1.0 - late / (AIM * ease(self.lead).sqrt() * tail(objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
         }
@@ -171,6 +174,11 @@ impl Experience {
     }
 }
 
+/// How easily what wasn't foreseen is made up for: 1 where replicas start soon, the less the longer they take.
+pub(crate) fn ease(lead: f64) -> f64 {
+    (SOON / lead.max(SOON)).max(LEAST_EASE)
+}
+
 /// The share of requests that may be late.
 pub(crate) fn tail(objective: Option<Objective>) -> f64 {
     let share = objective.map_or(USUAL_TAIL, |objective| 1.0 - objective.percentile / 100.0);
@@ -208,6 +216,19 @@ mod tests {
         assert!((score(10.0, 99.0) - 1.0).abs() < 1e-3);
         assert!(score(20.0, 99.0) > score(15.0, 99.0) && score(15.0, 99.0) > 1.0);
         assert!(score(20.0, 99.9) - score(10.0, 99.9) > score(20.0, 99.0) - score(10.0, 99.0));
+    }
+
+    #[test]
+    fn less_may_be_late_where_starts_take_long() {
+        let objective = Some(Objective { percentile: 99.0, target: 0.4 });
+        let followed = |lead: f64| {
+            let mut experience = Experience { lead, ..Experience::default() };
+            experience.follow_burn(0.004, 1_000.0, objective);
+            experience.tolerance
+        };
+        assert_eq!(followed(5.0), followed(60.0));
+        assert!(followed(60.0) > 1.0 && followed(300.0) < 1.0);
+        assert_eq!((ease(0.0), ease(120.0), ease(1e6)), (1.0, 0.5, LEAST_EASE));
     }
 
     #[test]

@@ -62,6 +62,11 @@ pub struct Count {
 }
 
 impl Count {
+    /// Since when each pod is awaited that isn't ready, refused ones included.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = f64> {
+        self.starting.iter().chain(&self.unschedulable).copied()
+    }
+
     /// Replicas that hold accelerators, or will as soon as the cluster catches up with what is asked.
     #[must_use]
     pub fn held(&self) -> u64 {

@@ -57,6 +57,8 @@ pub enum Driver {
 pub struct Ability {
     /// Requests per second of the ready replicas.
     pub rate: f64,
+    /// The same once all that was asked for is ready; `None`: there is no other pool where a replica may come sooner.
+    pub asked: Option<f64>,
     /// How many are ready.
     pub ready: f64,
     /// Seconds of a lone request.
@@ -80,9 +82,11 @@ pub fn need(signals: Option<&Signals>, ability: Ability) -> Option<Need> {
     let excess = (waiting - ability.rate * allowed).max(0.0);
     let backlog = excess / objective.target.max(ability.start).max(1e-3);
     let late = is_late(signals, objective, ability);
+    // Where too little is ready and enough is on its way, late answers ask for nothing more.
+    let awaited = ability.asked.is_some_and(|asked| ability.rate < asked && asked >= offered + backlog);
     // Little's law: so many in flight, each within the target, is so high a rate. It counts only while answers are in
     // fact late, because slow clients keep requests in flight as well.
-    let busy = if late { signals.in_flight_mean / objective.target } else { 0.0 };
+    let busy = if late && !awaited { signals.in_flight_mean / objective.target } else { 0.0 };
     let busy = busy.min(LATE_GROWTH * (offered + backlog).max(ability.rate));
     let forecast = signals.forecast.unwrap_or(0.0);
     let rate = (offered + backlog).max(busy).max(forecast);
@@ -125,6 +129,7 @@ mod tests {
     fn ability(rate: f64) -> Ability {
         Ability {
             rate,
+            asked: None,
             ready: 1.0,
             lone: 0.01,
             start: 5.0,
@@ -160,6 +165,16 @@ mod tests {
         assert!((late.rate - 100.0).abs() < 1e-9, "twice what there is: {late:?}");
         let idle = Signals { late: Some(0.5), in_flight_mean: 0.8, ..calm() };
         assert!(need(Some(&idle), ability(50.0)).unwrap().floor.is_some(), "more replicas won't help");
+    }
+
+    #[test]
+    fn late_answers_ask_for_nothing_more_while_enough_is_on_its_way() {
+        let late = Signals { in_flight: 64, in_flight_mean: 64.0, late: Some(0.5), ..calm() };
+        let driver = |asked| need(Some(&late), Ability { asked, ..ability(8.0) }).unwrap().driver;
+        assert_eq!(driver(Some(16.0)), Driver::Arrivals);
+        assert_eq!(driver(Some(9.0)), Driver::Late, "that will be too little");
+        assert_eq!(driver(Some(8.0)), Driver::Late, "nothing is on its way");
+        assert_eq!(driver(None), Driver::Late, "no other pool may be sooner");
     }
 
     #[test]

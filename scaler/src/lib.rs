@@ -39,6 +39,7 @@ mod rehearse;
 mod room;
 mod series;
 mod signal;
+mod sooner;
 mod speeds;
 mod standby;
 mod state;

@@ -65,6 +65,11 @@ impl Memory {
         self.seen_seconds(pool).unwrap_or(START_PRIOR)
     }
 
+    /// The same where a node may have to come first, if no start has been seen.
+    pub(crate) fn comes_in(&self, pool: &PoolPlan) -> f64 {
+        self.seen_seconds(&pool.name).unwrap_or_else(|| START_PRIOR + pool.provisioning_delay.max(0.0))
+    }
+
     /// The same on the slowest pool that was ever used; `None`: no start has been seen.
     pub(crate) fn slowest_start(&self) -> Option<f64> {
         self.starts.keys().filter_map(|pool| self.seen_seconds(pool)).reduce(f64::max)

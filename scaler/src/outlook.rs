@@ -1,7 +1,7 @@
 //! What load a service is to be ready for, and when it rehearses.
 
 use crate::cover::is_enough;
-use crate::experience::{BEYOND, USUAL_TAIL, tail};
+use crate::experience::{BEYOND, USUAL_TAIL, ease, tail};
 use crate::expert::DAY;
 use crate::known::Known;
 use crate::memory::START_PRIOR;
@@ -11,8 +11,9 @@ use crate::traffic::Answered;
 use crate::{Service, ServiceId, State};
 
 /// A service that has not rehearsed yet is ready for so many times the highest load of the last hour; one that has, of as
-/// long as it remembers peaks.
+/// long as it remembers peaks. Where starts take long it is a little more.
 const NEW: f64 = 1.2;
+const SLOW: f64 = 0.05;
 const RECENT: f64 = 3_600.0;
 /// For how many starts a newborn service remembers them at least, where one in a hundred may be late: the longer a start is
 /// and the fewer may be late, the more one peak costs that finds it unready.
@@ -41,14 +42,15 @@ impl Known {
 
     /// What was to be expected at `at`, not held, in requests per second.
     fn expected(&self, at: f64) -> Option<f64> {
-        let history = self.traffic.history.as_ref()?;
+        let (history, terms) = (self.traffic.history.as_ref()?, self.terms?);
+        let peak = |seconds: f64| history.highest_between(at - seconds, at).map_or(0.0, |peak| told(peak, terms.lead));
+        let new = NEW * ease(terms.lead).powf(-SLOW);
         Some(match self.experience.policy {
-            None => NEW * sure_peak(history.highest_between(at - RECENT, at).unwrap_or(0.0)),
+            None => new * peak(RECENT),
             Some(policy) => {
-                let terms = self.terms?;
                 let remembered = remembered(terms, history.age(at));
-                let peak = (remembered > 0.0).then(|| history.highest_between(at - remembered, at)).flatten();
-                policy.now(history, at, terms.lead).max(policy.multiplier.min(NEW) * sure_peak(peak.unwrap_or(0.0)))
+                let peak = if remembered > 0.0 { peak(remembered) } else { 0.0 };
+                policy.now(history, at, terms.lead).max(policy.multiplier.min(new) * peak)
             }
         })
     }
@@ -111,6 +113,12 @@ impl State {
     }
 }
 
+/// What of a peak counts for who knows little yet: the longer a start, the more of what may have been chance.
+fn told(peak: f64, lead: f64) -> f64 {
+    let ease = ease(lead);
+    ease * sure_peak(peak) + (1.0 - ease) * peak
+}
+
 /// Seconds for which a service of this age remembers peaks, whatever its past would have asked for: the longest silence so
 /// far says little of the next one while there were few. It falls to none within a day.
 fn remembered(terms: Terms, age: f64) -> f64 {
@@ -160,6 +168,13 @@ fn terms(service: &Service) -> Terms {
 mod tests {
     use super::*;
     use crate::Objective;
+
+    #[test]
+    fn the_longer_a_start_the_more_of_a_peak_counts() {
+        assert_eq!((told(100.0, 5.0), told(100.0, 60.0)), (sure_peak(100.0), sure_peak(100.0)));
+        assert!(told(100.0, 120.0) > told(100.0, 60.0) && told(100.0, 300.0) > told(100.0, 120.0));
+        assert!(told(100.0, 3_600.0) < 100.0);
+    }
 
     #[test]
     fn peaks_are_remembered_longer_the_longer_a_start_the_stricter_the_objective_and_the_younger_the_service() {

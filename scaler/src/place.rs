@@ -24,6 +24,19 @@ pub fn next<'a>(
     Err(refused)
 }
 
+/// The pool with room where one more replica of `revision` is ready soonest, of those that are `fit`.
+pub fn soonest<'a>(
+    draft: &Draft<'a>,
+    revision: &Revision,
+    room: &Room<'_>,
+    fit: impl Fn(&PoolPlan) -> bool,
+) -> Option<&'a PoolPlan> {
+    let pools = in_order(draft, revision, wanted(draft)).into_iter();
+    let open = pools.filter(|pool| fit(pool) && check(draft, revision, pool, room).is_ok());
+    let takes = |pool: &PoolPlan| draft.service.memory.comes_in(pool);
+    open.min_by(|a, b| takes(a).total_cmp(&takes(b)))
+}
+
 /// The replica to give up first: one that the scheduler refuses or that never gets ready, then of the last pool in the
 /// order, then one that isn't ready.
 pub fn last(draft: &Draft<'_>, revision: &Revision) -> Option<Slot> {

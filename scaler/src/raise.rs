@@ -4,7 +4,7 @@ use crate::decide::Cause;
 use crate::draft::Draft;
 use crate::forecast::Driver;
 use crate::room::Room;
-use crate::{PoolPlan, Revision, Slot, place, reason};
+use crate::{PoolPlan, Revision, Slot, place, reason, sooner};
 
 /// Moves replicas that the scheduler has refused for too long to the next pool with room.
 pub fn spill<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
@@ -92,7 +92,7 @@ fn make_room(draft: &mut Draft<'_>, newest: &Revision, stuck: Option<&Slot>) {
 
 /// Whether one more replica is wanted, wherever it may go.
 pub fn wants(draft: &Draft<'_>) -> bool {
-    may_rise(draft) && wanted(draft).is_some()
+    may_rise(draft) && (wanted(draft).is_some() || sooner::wants(draft))
 }
 
 fn may_rise(draft: &Draft<'_>) -> bool {
@@ -105,7 +105,7 @@ pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
     if !may_rise(draft) {
         return false;
     }
-    let Some((cause, why)) = wanted(draft) else { return false };
+    let Some((cause, why)) = wanted(draft) else { return sooner::one(draft, room) };
     let max = draft.service.plan.bounds.max;
     if draft.total() >= u64::from(max) {
         draft.blocked = Some((Cause::Ceiling, format!("{why}, and maxReplicas {max} is reached")));
