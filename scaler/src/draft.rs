@@ -124,7 +124,8 @@ impl<'a> Draft<'a> {
             let takes = self.service.memory.comes_in(pool);
             let coming = count.awaited().filter(|since| since + takes <= self.now + seconds).count() as u32;
             let new = if takes <= seconds { target.saturating_sub(count.desired) } else { 0 };
-            Some((slot, count.ready.saturating_add(count.bridging).saturating_add(coming + new).min(*target)))
+            let there = [count.bridging, coming, new].into_iter().fold(count.ready, u32::saturating_add);
+            Some((slot, there.min(*target)))
         });
         self.speeds.together(due.collect())
     }

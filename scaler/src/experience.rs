@@ -21,7 +21,7 @@ const CHANGE: f64 = 0.01;
 /// Of the share that may be late, so much is aimed at; less, the longer a start.
 pub(crate) const AIM: f64 = 0.5;
 /// Seconds of a start within which what wasn't foreseen is made up for with ease, and the least ease of all.
-const SOON: f64 = 60.0;
+const SOON: f64 = 75.0;
 const LEAST_EASE: f64 = 0.1;
 /// How fast the tolerance follows the burn, for each rehearsal, and how far.
 const GAIN: f64 = 0.05;
@@ -134,7 +134,7 @@ impl Experience {
     pub(crate) fn follow_burn(&mut self, late: f64, answers: f64, objective: Option<Objective>) {
         self.usual = if self.usual > 0.0 { self.usual + USUAL * (answers - self.usual) } else { answers };
         let weight = (answers / self.usual).min(4.0);
-        let error = (weight * (1.0 - late / (AIM * ease(self.lead).sqrt() * tail(objective)))).max(-WORST);
+        let error = (weight * (1.0 - late / (AIM * ease(self.lead).powf(0.6) * tail(objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
         }
@@ -226,9 +226,9 @@ mod tests {
             experience.follow_burn(0.004, 1_000.0, objective);
             experience.tolerance
         };
-        assert_eq!(followed(5.0), followed(60.0));
-        assert!(followed(60.0) > 1.0 && followed(300.0) < 1.0);
-        assert_eq!((ease(0.0), ease(120.0), ease(1e6)), (1.0, 0.5, LEAST_EASE));
+        assert_eq!(followed(5.0), followed(SOON));
+        assert!(followed(SOON) > 1.0 && followed(300.0) < 1.0);
+        assert_eq!((ease(0.0), ease(2.0 * SOON), ease(1e6)), (1.0, 0.5, LEAST_EASE));
     }
 
     #[test]

@@ -82,8 +82,10 @@ pub fn need(signals: Option<&Signals>, ability: Ability) -> Option<Need> {
     let excess = (waiting - ability.rate * allowed).max(0.0);
     let backlog = excess / objective.target.max(ability.start).max(1e-3);
     let late = is_late(signals, objective, ability);
-    // Where too little is ready and enough is on its way, late answers ask for nothing more.
-    let awaited = ability.asked.is_some_and(|asked| ability.rate < asked && asked >= offered + backlog);
+    // Where too little is ready, and what is on its way works off what waits as fast as it piles up until then, late answers
+    // ask for nothing more.
+    let missing = backlog.max(offered - ability.rate);
+    let awaited = ability.asked.is_some_and(|asked| ability.rate < asked && asked >= offered + missing);
     // Little's law: so many in flight, each within the target, is so high a rate. It counts only while answers are in
     // fact late, because slow clients keep requests in flight as well.
     let busy = if late && !awaited { signals.in_flight_mean / objective.target } else { 0.0 };
@@ -172,7 +174,7 @@ mod tests {
         let late = Signals { in_flight: 64, in_flight_mean: 64.0, late: Some(0.5), ..calm() };
         let driver = |asked| need(Some(&late), Ability { asked, ..ability(8.0) }).unwrap().driver;
         assert_eq!(driver(Some(16.0)), Driver::Arrivals);
-        assert_eq!(driver(Some(9.0)), Driver::Late, "that will be too little");
+        assert_eq!(driver(Some(11.0)), Driver::Late, "that will be too little");
         assert_eq!(driver(Some(8.0)), Driver::Late, "nothing is on its way");
         assert_eq!(driver(None), Driver::Late, "no other pool may be sooner");
     }

@@ -13,7 +13,7 @@ use crate::{Service, ServiceId, State};
 /// A service that has not rehearsed yet is ready for so many times the highest load of the last hour; one that has, of as
 /// long as it remembers peaks. Where starts take long it is a little more.
 const NEW: f64 = 1.2;
-const SLOW: f64 = 0.05;
+const SLOW: f64 = 0.06;
 const RECENT: f64 = 3_600.0;
 /// For how many starts a newborn service remembers them at least, where one in a hundred may be late: the longer a start is
 /// and the fewer may be late, the more one peak costs that finds it unready.

@@ -17,7 +17,8 @@ pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
     }
     let serving = draft.serving();
     let memory = &draft.service.memory;
-    let soon = |pool: &PoolPlan| pool.tier <= late.tier && memory.comes_in(pool) < WORTH * late.seconds;
+    let meets = |pool: &PoolPlan| draft.speed(&pool.name).meets;
+    let soon = |pool: &PoolPlan| pool.tier <= late.tier && memory.comes_in(pool) < WORTH * late.seconds && meets(pool);
     let Some(pool) = place::soonest(draft, serving, room, soon) else { return false };
     let takes = memory.comes_in(pool);
     if draft.capacity_in(takes) >= late.load {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::*;
-use crate::{Capacity, Service, decide};
+use crate::{Capacity, Profile, Service, decide};
 
 /// Three replicas are asked for in the cloud, where a start takes three minutes; one was taken back just now, and load is more
 /// than the other two sustain.
@@ -36,6 +36,9 @@ fn it_comes_while_it_helps_and_no_other_does() {
     rests(|service| service.plan.bounds.max = 3);
     rests(|service| service.plan.bounds.pause = true);
     rests(|service| pools(service)[0].tier = 2);
+    rests(|service| {
+        service.profiles.insert(ONPREM.into(), Profile::measured(9.0, 0.0));
+    });
     let mut full = fleet(vec![bereft()]);
     full.pools.get_mut(&ONPREM.into()).unwrap().capacity = Capacity::Accelerators(0);
     assert_eq!(decide(NOW, &full)[0].cause, Cause::Steady);
