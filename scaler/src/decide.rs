@@ -2,7 +2,7 @@
 
 use crate::draft::Draft;
 use crate::room::Room;
-use crate::{Fleet, ServiceId, Slot, lower, moves, raise, reason};
+use crate::{Fleet, ServiceId, Slot, lower, moves, raise, reason, sooner};
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,7 @@ pub fn decide(now: f64, fleet: &Fleet) -> Vec<Decision> {
         raise::spill(&mut draft, &mut room);
         raise::prove(&mut draft, &mut room);
         // Of a large fleet few want more: the others are done.
-        if raise::wants(&draft) || moves::wants(&mut draft, &room) {
+        if raise::wants(&draft) || sooner::wants(&draft) || moves::wants(&mut draft, &room) {
             wanting.push((decided.len(), draft));
             decided.push(None);
         } else {
@@ -113,6 +113,7 @@ pub fn decide(now: f64, fleet: &Fleet) -> Vec<Decision> {
     wanting.sort_by_key(|(_, draft)| draft.total() > 0);
     while wanting.iter_mut().filter_map(|(_, draft)| raise::one(draft, &mut room).then_some(())).count() > 0 {}
     for (index, mut draft) in wanting {
+        sooner::one(&mut draft, &mut room);
         moves::back(&mut draft, &mut room);
         decided[index] = Some(finish(draft));
     }

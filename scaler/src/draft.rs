@@ -121,11 +121,13 @@ impl<'a> Draft<'a> {
         let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
         let due = slots.filter_map(|(slot, target)| {
             let (pool, count) = (self.service.plan.pool(&slot.pool)?, self.service.replicas.get(slot)?);
-            let takes = self.service.memory.comes_in(pool);
-            let coming = count.awaited().filter(|since| since + takes <= self.now + seconds).count() as u32;
-            let new = if takes <= seconds { target.saturating_sub(count.desired) } else { 0 };
-            let there = [count.bridging, coming, new].into_iter().fold(count.ready, u32::saturating_add);
-            Some((slot, there.min(*target)))
+            let memory = &self.service.memory;
+            let soon = memory.awaited(pool, count).filter(|ready| *ready <= self.now + seconds).count() as u32;
+            // What was asked for a moment ago has no pod yet.
+            let pods = count.ready.saturating_add(count.awaited().count() as u32);
+            let new = if memory.comes_in(pool) <= seconds { target.saturating_sub(pods) } else { 0 };
+            let there = [count.standbys, soon, new].into_iter().fold(count.ready, u32::saturating_add);
+            Some((slot, there.min(target.saturating_sub(self.failed(slot)))))
         });
         self.speeds.together(due.collect())
     }

@@ -18,8 +18,9 @@ const PENALTY: f64 = 3.0;
 const FAR: f64 = 20.0;
 /// A new policy must be better by so much.
 const CHANGE: f64 = 0.01;
-/// Of the share that may be late, so much is aimed at; less, the longer a start.
+/// Of the share that may be late, so much is aimed at; by this power of the ease less, the longer a start.
 pub(crate) const AIM: f64 = 0.5;
+const SLOW: f64 = 0.6;
 /// Seconds of a start within which what wasn't foreseen is made up for with ease, and the least ease of all.
 const SOON: f64 = 75.0;
 const LEAST_EASE: f64 = 0.1;
@@ -134,7 +135,7 @@ impl Experience {
     pub(crate) fn follow_burn(&mut self, late: f64, answers: f64, objective: Option<Objective>) {
         self.usual = if self.usual > 0.0 { self.usual + USUAL * (answers - self.usual) } else { answers };
         let weight = (answers / self.usual).min(4.0);
-        let error = (weight * (1.0 - late / (AIM * ease(self.lead).powf(0.6) * tail(objective)))).max(-WORST);
+        let error = (weight * (1.0 - late / (AIM * ease(self.lead).powf(SLOW) * tail(objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
         }

@@ -43,8 +43,8 @@ pub struct Memory {
     /// Last rise.
     #[serde(with = "crate::figure::option", default)]
     pub raised_at: Option<f64>,
-    /// Whether that was a replica for one of another pool.
-    pub moved: bool,
+    /// Whether that was a replica beyond what load asks for in the end: for one of another pool, or sooner than that.
+    pub beside: bool,
     /// Last fall.
     #[serde(with = "crate::figure::option", default)]
     pub lowered_at: Option<f64>,
@@ -70,7 +70,15 @@ impl Memory {
         self.seen_seconds(&pool.name).unwrap_or_else(|| START_PRIOR + pool.provisioning_delay.max(0.0))
     }
 
-    /// The same on the slowest pool that was ever used; `None`: no start has been seen.
+    /// When each pod that isn't ready should be; for one that no node has room for, a node has to come first.
+    pub(crate) fn awaited(&self, pool: &PoolPlan, count: &Count) -> impl Iterator<Item = f64> {
+        let takes = self.comes_in(pool);
+        let with_node = takes.max(START_PRIOR + pool.provisioning_delay.max(0.0));
+        let starting = count.starting.iter().map(move |made| made + takes);
+        starting.chain(count.unschedulable.iter().map(move |since| since + with_node))
+    }
+
+    /// [`Memory::start_seconds`] on the slowest pool that was ever used; `None`: no start has been seen.
     pub(crate) fn slowest_start(&self) -> Option<f64> {
         self.starts.keys().filter_map(|pool| self.seen_seconds(pool)).reduce(f64::max)
     }
@@ -186,7 +194,7 @@ impl Memory {
         let is: u64 = before.iter().map(|(slot, count)| u64::from(*replicas.get(slot).unwrap_or(&count.desired))).sum();
         self.asked = Some(is);
         if is > was {
-            (self.raised_at, self.moved) = (Some(now), decision.cause == Cause::Move);
+            (self.raised_at, self.beside) = (Some(now), matches!(decision.cause, Cause::Move | Cause::Sooner));
         } else if is < was {
             self.lowered_at = Some(now);
             self.need_at_fall = Some(decision.need);

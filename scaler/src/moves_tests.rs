@@ -157,7 +157,7 @@ fn a_move_that_is_refused_is_given_up() {
     service.replicas.insert(slot("r1", ONPREM), refused);
     service.memory.raised_at = Some(NOW - 11.0);
     assert_eq!(outcome(&service), (0, 3), "a rise is held");
-    service.memory.moved = true;
+    service.memory.beside = true;
     assert_eq!(outcome(&service), (0, 2));
     let why = "l40s-onprem refuses a replica, and load fits without it; -1 on l40s-onprem at $0.90/h";
     assert_eq!(decided(&service).outcome.reason(), why);

@@ -60,7 +60,7 @@ prop_compose! {
         signals in prop::option::weighted(0.9, any_signals()), counts in prop::collection::vec(any_count(), 4),
         bounds in (0u32..4, 1u32..12, 0u32..3, any::<bool>()), revisions in (any::<bool>(), any::<bool>(), any::<bool>()),
         cost in prop::option::of(figure()), prices in (figure(), figure()), profile in (figure(), figure()),
-        moments in prop::option::of((moment(), moment())), each in 1u32..3, batch in 1u32..64,
+        moments in prop::option::of((moment(), moment(), 0.0f64..400.0, 0.0f64..400.0)), each in 1u32..3, batch in 1u32..64,
     ) -> Service {
         let mut service = service("s");
         service.signals = signals;
@@ -81,8 +81,10 @@ prop_compose! {
         for (count, (revision, pool)) in counts.into_iter().zip([("r1", ONPREM), ("r1", CLOUD), ("r2", ONPREM), ("r2", CLOUD)]) {
             service.replicas.insert(slot(revision, pool), count);
         }
-        if let Some((raised, lowered)) = moments {
+        if let Some((raised, lowered, here, there)) = moments {
             service.memory = Memory { raised_at: Some(raised), lowered_at: Some(lowered), ..Memory::default() };
+            service.memory.note_start(&ONPREM.into(), here);
+            service.memory.note_start(&CLOUD.into(), there);
         }
         service
     }
@@ -262,6 +264,8 @@ proptest! {
         for service in &mut fleet.services {
             pools(service).iter_mut().for_each(|pool| pool.name = renamed(&pool.name));
             service.profiles = service.profiles.iter().map(|(name, profile)| (renamed(name), *profile)).collect();
+            let starts = &mut service.memory.starts;
+            *starts = starts.iter().map(|(name, seconds)| (renamed(name), seconds.clone())).collect();
             service.replicas = service.replicas.iter().map(|(slot, count)| (Slot::new(&slot.revision, &renamed(&slot.pool)), count.clone())).collect();
         }
         prop_assert_eq!(first, numbers(&fleet));

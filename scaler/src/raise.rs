@@ -4,7 +4,7 @@ use crate::decide::Cause;
 use crate::draft::Draft;
 use crate::forecast::Driver;
 use crate::room::Room;
-use crate::{PoolPlan, Revision, Slot, place, reason, sooner};
+use crate::{PoolPlan, Revision, Slot, place, reason};
 
 /// Moves replicas that the scheduler has refused for too long to the next pool with room.
 pub fn spill<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
@@ -37,14 +37,14 @@ pub fn spill<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
     }
 }
 
-/// Whether load fits without a refused replica: after a move that found no room, or once a rise isn't held any more.
+/// Whether load fits without a refused replica: once a rise isn't held any more, or if that was one beside what load asks for.
 fn is_spare(draft: &Draft<'_>, slot: &Slot) -> bool {
     let serving = draft.serving();
     let memory = &draft.service.memory;
     slot.revision == *serving
-        && (memory.moved || !draft.holds(memory.raised_at))
+        && (memory.beside || !draft.holds(memory.raised_at))
         && draft.of(serving) > u64::from(draft.service.plan.bounds.least())
-        && draft.fits()
+        && (draft.fits() || memory.beside && draft.need.is_some() && draft.deficit() == 0.0)
 }
 
 /// A revision that serves nobody yet gets one replica to prove itself.
@@ -92,7 +92,7 @@ fn make_room(draft: &mut Draft<'_>, newest: &Revision, stuck: Option<&Slot>) {
 
 /// Whether one more replica is wanted, wherever it may go.
 pub fn wants(draft: &Draft<'_>) -> bool {
-    may_rise(draft) && (wanted(draft).is_some() || sooner::wants(draft))
+    may_rise(draft) && wanted(draft).is_some()
 }
 
 fn may_rise(draft: &Draft<'_>) -> bool {
@@ -105,7 +105,7 @@ pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
     if !may_rise(draft) {
         return false;
     }
-    let Some((cause, why)) = wanted(draft) else { return sooner::one(draft, room) };
+    let Some((cause, why)) = wanted(draft) else { return false };
     let max = draft.service.plan.bounds.max;
     if draft.total() >= u64::from(max) {
         draft.blocked = Some((Cause::Ceiling, format!("{why}, and maxReplicas {max} is reached")));

@@ -1,4 +1,4 @@
-//! Replicas that come soon, while load is more than what is ready and what was asked for comes late: spot accelerators have
+//! A replica that comes soon, while load is more than what is ready and what was asked for comes late: spot accelerators have
 //! been taken back, or a node has to come first.
 
 use crate::decide::Cause;
@@ -6,58 +6,66 @@ use crate::draft::Draft;
 use crate::room::Room;
 use crate::{Count, PoolPlan, Slot, place, raise, reason};
 
-/// It is worth it only if it comes in less than this part of the time that all that was asked for takes.
-const WORTH: f64 = 0.6;
+/// It is worth it only if it comes in less than this part of the time that all that was asked for takes, and so many seconds
+/// before that.
+const PART: f64 = 0.6;
+const GAIN: f64 = 30.0;
+/// A replica that does less than this part of what the awaited one does is no stand-in.
+const STAND_IN: f64 = 0.5;
 
-/// Adds one replica where it comes soonest, if it helps. Whether it did.
-pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
-    let Some(late) = late(draft) else { return false };
-    if draft.total() >= u64::from(draft.service.plan.bounds.max) {
-        return false;
-    }
-    let serving = draft.serving();
-    let memory = &draft.service.memory;
-    let meets = |pool: &PoolPlan| draft.speed(&pool.name).meets;
-    let soon = |pool: &PoolPlan| pool.tier <= late.tier && memory.comes_in(pool) < WORTH * late.seconds && meets(pool);
-    let Some(pool) = place::soonest(draft, serving, room, soon) else { return false };
-    let takes = memory.comes_in(pool);
-    if draft.capacity_in(takes) >= late.load {
-        return false;
-    }
-    raise::put(draft, serving, pool, room);
-    let (load, ready) = (reason::rate(late.load), reason::rate(draft.ready_capacity()));
-    let (late, takes) = (reason::span(late.seconds), reason::span(takes));
-    let why = format!("load {load} of {ready} ready; what was asked for takes {late}, on {} {takes}", pool.name);
-    draft.because(Cause::Sooner, why);
-    true
-}
-
-/// Whether what is ready is too little, and what was asked for still takes a while.
-pub fn wants(draft: &Draft<'_>) -> bool {
-    late(draft).is_some()
-}
-
-/// The last of what was asked for, and the load that waits for it.
-struct Late {
-    load: f64,
+/// The last of what was asked for.
+struct Last<'a> {
+    pool: &'a PoolPlan,
+    /// Seconds until it is ready.
     seconds: f64,
-    tier: u32,
 }
 
-fn late(draft: &Draft<'_>) -> Option<Late> {
+/// Whether a replica may be wanted sooner than what was asked for comes, as far as there is room in the end.
+pub fn wants(draft: &Draft<'_>) -> bool {
+    last(draft).is_some()
+}
+
+/// One replica more where it is ready soonest, if it helps.
+pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
+    let Some(last) = last(draft) else { return };
+    let (serving, memory) = (draft.serving(), &draft.service.memory);
+    let stands_in = |pool: &PoolPlan| {
+        let (speed, awaited) = (draft.speed(&pool.name), draft.speed(&last.pool.name));
+        let takes = memory.comes_in(pool);
+        let soon = takes < PART * last.seconds && takes <= last.seconds - GAIN;
+        soon && pool.tier <= last.pool.tier && speed.meets && speed.rate >= STAND_IN * awaited.rate
+    };
+    let Some(pool) = place::soonest(draft, serving, room, stands_in) else { return };
+    let (load, takes) = (draft.need.map_or(0.0, |need| need.offered), memory.comes_in(pool));
+    if draft.capacity_in(takes) >= load {
+        return;
+    }
+    let (load, ready) = (reason::rate(load), reason::rate(draft.ready_capacity()));
+    let (later, sooner) = (reason::span(last.seconds), reason::span(takes));
+    raise::put(draft, serving, pool, room);
+    let why = format!("load {load} of {ready} ready; what was asked for takes {later}, on {} {sooner}", pool.name);
+    draft.because(Cause::Sooner, why);
+}
+
+/// The last of what was asked for, if load waits for it: some replica serves, and nothing else has been decided in this pass.
+fn last<'a>(draft: &Draft<'a>) -> Option<Last<'a>> {
     let (plan, serving) = (&draft.service.plan, draft.serving());
-    if plan.pools.len() < 2 || !draft.service.replicas.values().any(|count| count.awaited().next().is_some()) {
+    let awaited = |count: &Count| count.awaited().next().is_some();
+    if plan.pools.len() < 2 || plan.bounds.pause || !draft.service.replicas.values().any(awaited) {
         return None;
     }
-    let load = draft.need?.offered;
-    let remaining = |(slot, count): (&Slot, &Count)| {
+    let ready = draft.ready_capacity();
+    let waits = draft.need.is_some_and(|need| ready > 0.0 && need.offered > ready);
+    if !waits || !draft.causes.is_empty() || draft.total() >= u64::from(plan.bounds.max) {
+        return None;
+    }
+    let of = |(slot, count): (&Slot, &Count)| {
         let pool = plan.pool(&slot.pool).filter(|_| slot.revision == *serving)?;
-        let last = count.awaited().fold(f64::NEG_INFINITY, f64::max);
-        Some((last + draft.service.memory.comes_in(pool) - draft.now, pool.tier))
+        let ready = draft.service.memory.awaited(pool, count).reduce(f64::max)?;
+        Some(Last { pool, seconds: ready - draft.now })
     };
-    let last = draft.service.replicas.iter().filter_map(remaining).max_by(|a, b| a.0.total_cmp(&b.0));
-    let (seconds, tier) = last.filter(|(seconds, _)| *seconds > 0.0)?;
-    (draft.ready_capacity() < load).then_some(Late { load, seconds, tier })
+    let last = draft.service.replicas.iter().filter_map(of).max_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    last.filter(|last| last.seconds > GAIN)
 }
 
 #[cfg(test)]
