@@ -2,6 +2,7 @@
 
 use crate::course::Run;
 use crate::expert::{DAY, Expert};
+use crate::rehearse::Terms;
 use crate::{History, Objective};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
@@ -132,10 +133,11 @@ impl Experience {
 
     /// Follows the burn: a share `late` of so many answers came after the objective since the last time. What counts is
     /// the share of requests, so a busy quarter weighs more than a quiet one.
-    pub(crate) fn follow_burn(&mut self, late: f64, answers: f64, objective: Option<Objective>) {
+    pub(crate) fn follow_burn(&mut self, late: f64, answers: f64, terms: &Terms) {
         self.usual = if self.usual > 0.0 { self.usual + USUAL * (answers - self.usual) } else { answers };
         let weight = (answers / self.usual).min(4.0);
-        let error = (weight * (1.0 - late / (AIM * ease(self.lead).powf(SLOW) * tail(objective)))).max(-WORST);
+        let error =
+            (weight * (1.0 - late / (AIM * ease(terms.soonest).powf(SLOW) * tail(terms.objective)))).max(-WORST);
         if error.is_finite() {
             self.tolerance = (self.tolerance * (GAIN * error).exp()).clamp(TOLERANCES.0, TOLERANCES.1);
         }
@@ -175,9 +177,9 @@ impl Experience {
     }
 }
 
-/// How easily what wasn't foreseen is made up for: 1 where replicas start soon, the less the longer they take.
-pub(crate) fn ease(lead: f64) -> f64 {
-    (SOON / lead.max(SOON)).max(LEAST_EASE)
+/// How easily what wasn't foreseen is made up for: 1 where replicas start soon, the less the longer the soonest takes.
+pub(crate) fn ease(soonest: f64) -> f64 {
+    (SOON / soonest.max(SOON)).max(LEAST_EASE)
 }
 
 /// The share of requests that may be late.
@@ -222,9 +224,9 @@ mod tests {
     #[test]
     fn less_may_be_late_where_starts_take_long() {
         let objective = Some(Objective { percentile: 99.0, target: 0.4 });
-        let followed = |lead: f64| {
-            let mut experience = Experience { lead, ..Experience::default() };
-            experience.follow_burn(0.004, 1_000.0, objective);
+        let followed = |soonest: f64| {
+            let mut experience = Experience::default();
+            experience.follow_burn(0.004, 1_000.0, &Terms { soonest, objective, ..Terms::default() });
             experience.tolerance
         };
         assert_eq!(followed(5.0), followed(SOON));

@@ -43,8 +43,9 @@ impl Known {
     /// What was to be expected at `at`, not held, in requests per second.
     fn expected(&self, at: f64) -> Option<f64> {
         let (history, terms) = (self.traffic.history.as_ref()?, self.terms?);
-        let peak = |seconds: f64| history.highest_between(at - seconds, at).map_or(0.0, |peak| told(peak, terms.lead));
-        let new = NEW * ease(terms.lead).powf(-SLOW);
+        let peak =
+            |seconds: f64| history.highest_between(at - seconds, at).map_or(0.0, |peak| told(peak, terms.soonest));
+        let new = NEW * ease(terms.soonest).powf(-SLOW);
         Some(match self.experience.policy {
             None => new * peak(RECENT),
             Some(policy) => {
@@ -114,8 +115,8 @@ impl State {
 }
 
 /// What of a peak counts for who knows little yet: the longer a start, the more of what may have been chance.
-fn told(peak: f64, lead: f64) -> f64 {
-    let ease = ease(lead);
+fn told(peak: f64, soonest: f64) -> f64 {
+    let ease = ease(soonest);
     ease * sure_peak(peak) + (1.0 - ease) * peak
 }
 
@@ -154,9 +155,12 @@ fn terms(service: &Service) -> Terms {
     let Some(pool) = most.or(plan.pools.first()) else { return Terms::default() };
     let profile = service.profile(pool);
     let objective = profile.objective_or_default(plan.objective);
+    let soonest = plan.pools.iter().filter(|other| other.tier <= pool.tier).map(|pool| service.memory.comes_in(pool));
     // What is asked for next may be on the slowest pool that was ever used; what is on the fast ones is there already.
+    let lead = service.memory.slowest_start().unwrap_or(START_PRIOR);
     Terms {
-        lead: service.memory.slowest_start().unwrap_or(START_PRIOR),
+        lead,
+        soonest: soonest.fold(lead, f64::min),
         sustained: service.sustained(profile),
         least: f64::from(plan.bounds.least()),
         objective: Some(objective),
@@ -167,13 +171,23 @@ fn terms(service: &Service) -> Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Objective;
+    use crate::{Objective, testing};
 
     #[test]
     fn the_longer_a_start_the_more_of_a_peak_counts() {
         assert_eq!((told(100.0, 5.0), told(100.0, 60.0)), (sure_peak(100.0), sure_peak(100.0)));
         assert!(told(100.0, 120.0) > told(100.0, 60.0) && told(100.0, 300.0) > told(100.0, 120.0));
         assert!(told(100.0, 3_600.0) < 100.0);
+    }
+
+    #[test]
+    fn the_soonest_start_is_that_of_a_pool_in_no_later_location() {
+        let mut service = testing::service("s");
+        service.memory.note_start(&testing::ONPREM.into(), 300.0);
+        service.memory.note_start(&testing::CLOUD.into(), 20.0);
+        assert_eq!((terms(&service).lead, terms(&service).soonest), (300.0, 300.0));
+        testing::pools(&mut service)[1].tier = 0;
+        assert_eq!((terms(&service).lead, terms(&service).soonest), (300.0, 20.0));
     }
 
     #[test]

@@ -23,6 +23,8 @@ const RUN_IN: usize = 6;
 pub(crate) struct Terms {
     /// Seconds of a start.
     pub(crate) lead: f64,
+    /// The same where it is soonest.
+    pub(crate) soonest: f64,
     /// Requests per second that replicas sustain.
     pub(crate) sustained: Sustained,
     /// Fewest replicas.
@@ -67,7 +69,7 @@ impl Rehearsal {
         let experts = experts(lead);
         let series = Series::of(&history, lead);
         if let Some((late, answers)) = late {
-            experience.follow_burn(late, answers, terms.objective);
+            experience.follow_burn(late, answers, &terms);
         }
         let rate = terms.sustained.as_said().one();
         if !experience.tells(lead, rate, experts.len()) {

@@ -7,7 +7,7 @@ const START: i64 = 1_000_000;
 
 fn terms() -> Terms {
     let objective = Some(Objective { percentile: 99.0, target: 0.4 });
-    Terms { lead: LEAD, sustained: Sustained::flat(10.0), least: 1.0, objective, patience: 0.3 }
+    Terms { lead: LEAD, soonest: LEAD, sustained: Sustained::flat(10.0), least: 1.0, objective, patience: 0.3 }
 }
 
 /// A history of `rate` for some hours.
@@ -115,15 +115,15 @@ fn a_second_rehearsal_replays_only_what_is_new() {
 
 #[test]
 fn the_tolerance_follows_the_burn_within_bounds() {
-    let objective = terms().objective;
+    let terms = terms();
     let mut experience = Experience::default();
-    (0..1_000).for_each(|_| experience.follow_burn(0.0, 100.0, objective));
+    (0..1_000).for_each(|_| experience.follow_burn(0.0, 100.0, &terms));
     assert_eq!(experience.tolerance, 3.0);
-    experience.follow_burn(0.1, 100.0, objective);
+    experience.follow_burn(0.1, 100.0, &terms);
     assert!((1.1..2.0).contains(&experience.tolerance), "one bad quarter is no panic: {}", experience.tolerance);
-    (0..1_000).for_each(|_| experience.follow_burn(0.02, 100.0, objective));
+    (0..1_000).for_each(|_| experience.follow_burn(0.02, 100.0, &terms));
     assert_eq!(experience.tolerance, 0.1);
-    experience.follow_burn(f64::NAN, 100.0, objective);
+    experience.follow_burn(f64::NAN, 100.0, &terms);
     assert_eq!(experience.tolerance, 0.1);
 }
 
