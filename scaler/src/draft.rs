@@ -176,10 +176,11 @@ impl<'a> Draft<'a> {
         let (rate, ready) = self.speeds.serving(self.service);
         let lone = self.speeds.all().map(|speed| speed.lone).fold(f64::INFINITY, f64::min);
         let lone = if lone.is_finite() { lone } else { 0.01 };
+        let late = self.service.signals.as_ref().is_some_and(|signals| signals.late.is_some_and(|share| share > 0.0));
         let profile = Profile { measured: false, ..Profile::measured(lone, 0.0) };
         Ability {
             rate,
-            asked: (self.service.plan.pools.len() > 1).then(|| self.capacity()),
+            asked: (late && self.service.plan.pools.len() > 1).then(|| self.capacity()),
             ready,
             lone,
             start: self.hold,

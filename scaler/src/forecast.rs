@@ -57,7 +57,8 @@ pub enum Driver {
 pub struct Ability {
     /// Requests per second of the ready replicas.
     pub rate: f64,
-    /// The same once all that was asked for is ready; `None`: there is one pool alone, where more than that serves better.
+    /// The same once all that was asked for is ready; `None`: no answer is late, or there is one pool alone, where more than
+    /// that serves better.
     pub asked: Option<f64>,
     /// How many are ready.
     pub ready: f64,

@@ -155,12 +155,13 @@ fn terms(service: &Service) -> Terms {
     let Some(pool) = most.or(plan.pools.first()) else { return Terms::default() };
     let profile = service.profile(pool);
     let objective = profile.objective_or_default(plan.objective);
-    let soonest = plan.pools.iter().filter(|other| other.tier <= pool.tier).map(|pool| service.memory.comes_in(pool));
+    let soon = plan.pools.iter().filter(|other| other.tier <= pool.tier).map(|pool| service.memory.comes_in(pool));
     // What is asked for next may be on the slowest pool that was ever used; what is on the fast ones is there already.
     let lead = service.memory.slowest_start().unwrap_or(START_PRIOR);
     Terms {
         lead,
-        soonest: soonest.fold(lead, f64::min),
+        // Where all start soon it matters to nobody which does first.
+        soonest: if ease(lead) < 1.0 { soon.fold(lead, f64::min) } else { lead },
         sustained: service.sustained(profile),
         least: f64::from(plan.bounds.least()),
         objective: Some(objective),
