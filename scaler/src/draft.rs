@@ -102,12 +102,7 @@ impl<'a> Draft<'a> {
 
     /// Requests per second that the serving revision's replicas sustain, once those that start are ready.
     pub fn capacity(&self) -> f64 {
-        let serving = self.serving();
-        let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
-        let counts = slots
-            .filter(|(slot, _)| self.allows(&slot.pool))
-            .map(|(slot, target)| (slot, target.saturating_sub(self.failed(slot))));
-        self.speeds.together(counts.collect())
+        self.together(|slot, target| target.saturating_sub(self.failed(slot)))
     }
 
     /// Requests per second that the serving revision's replicas sustain now.
@@ -117,19 +112,24 @@ impl<'a> Draft<'a> {
 
     /// The same with those that will be ready in so many seconds.
     pub fn capacity_in(&self, seconds: f64) -> f64 {
-        let serving = self.serving();
-        let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving);
-        let due = slots.filter_map(|(slot, target)| {
-            let (pool, count) = (self.service.plan.pool(&slot.pool)?, self.service.replicas.get(slot)?);
-            let memory = &self.service.memory;
+        let memory = &self.service.memory;
+        self.together(|slot, target| {
+            let pool = self.service.plan.pool(&slot.pool);
+            let Some((pool, count)) = pool.zip(self.service.replicas.get(slot)) else { return 0 };
             let soon = memory.awaited(pool, count).filter(|ready| *ready <= self.now + seconds).count() as u32;
             // What was asked for a moment ago has no pod yet.
-            let pods = count.ready.saturating_add(count.awaited().count() as u32);
+            let pods = count.ready.saturating_add(count.awaited() as u32);
             let new = if memory.comes_in(pool) <= seconds { target.saturating_sub(pods) } else { 0 };
             let there = [count.standbys, soon, new].into_iter().fold(count.ready, u32::saturating_add);
-            Some((slot, there.min(target.saturating_sub(self.failed(slot)))))
-        });
-        self.speeds.together(due.collect())
+            there.min(target.saturating_sub(self.failed(slot)))
+        })
+    }
+
+    /// What so many replicas of each slot of the serving revision sustain, by the slot and its target.
+    fn together(&self, replicas: impl Fn(&Slot, u32) -> u32) -> f64 {
+        let serving = self.serving();
+        let slots = self.targets.iter().filter(|(slot, _)| slot.revision == *serving && self.allows(&slot.pool));
+        self.speeds.together(slots.map(|(slot, target)| (slot, replicas(slot, *target))).collect())
     }
 
     /// What is asked for, without the spare replicas that `minWarm` keeps beyond need.

@@ -62,15 +62,15 @@ pub struct Count {
 }
 
 impl Count {
-    /// Since when each pod is awaited that isn't ready, refused ones included.
-    pub(crate) fn awaited(&self) -> impl Iterator<Item = f64> {
-        self.starting.iter().chain(&self.unschedulable).copied()
+    /// Pods that aren't ready, refused ones included.
+    pub(crate) fn awaited(&self) -> usize {
+        self.starting.len() + self.unschedulable.len()
     }
 
     /// Replicas that hold accelerators, or will as soon as the cluster catches up with what is asked.
     #[must_use]
     pub fn held(&self) -> u64 {
-        let live = u64::from(self.ready) + self.starting.len() as u64 + self.unschedulable.len() as u64;
+        let live = u64::from(self.ready) + self.awaited() as u64;
         live.max(u64::from(self.desired)) + u64::from(self.terminating) + u64::from(self.standbys)
     }
 }

@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(driver(Some(16.0)), Driver::Arrivals);
         assert_eq!(driver(Some(11.0)), Driver::Late, "that will be too little");
         assert_eq!(driver(Some(8.0)), Driver::Late, "nothing is on its way");
-        assert_eq!(driver(None), Driver::Late, "no other pool may be sooner");
+        assert_eq!(driver(None), Driver::Late, "there is one pool alone");
     }
 
     #[test]

@@ -133,10 +133,8 @@ fn step_down(draft: &mut Draft<'_>) {
     let Some((need, floor)) = draft.need.and_then(|need| Some((need, need.floor?))) else { return };
     let memory = &draft.service.memory;
     // What waits for a node isn't there either; what failed never will be.
-    let comes = |(slot, count): (&Slot, &Count)| {
-        let waiting = count.starting.len() + count.unschedulable.len();
-        slot.revision == *serving && waiting > draft.failed(slot) as usize
-    };
+    let comes =
+        |(slot, count): (&Slot, &Count)| slot.revision == *serving && count.awaited() > draft.failed(slot) as usize;
     let starts = draft.service.replicas.iter().any(comes);
     let paced = !need.quiet && (draft.holds(memory.lowered_at) || starts);
     if draft.holds(memory.raised_at) || paced || draft.carry > 0 {

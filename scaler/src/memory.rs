@@ -22,7 +22,12 @@ const STARTS_KEPT: usize = 16;
 
 /// Seconds after which a pod that waits on `pool` counts as refused: a node may have to come first.
 pub fn refused_after(pool: &PoolPlan) -> f64 {
-    REFUSED_AFTER + pool.provisioning_delay.max(0.0)
+    REFUSED_AFTER + pool.node_delay()
+}
+
+/// Seconds that a start on `pool` is assumed to take where a node has to come first.
+fn start_with_node(pool: &PoolPlan) -> f64 {
+    START_PRIOR + pool.node_delay()
 }
 
 /// A pool that refused a replica.
@@ -67,13 +72,13 @@ impl Memory {
 
     /// The same where a node may have to come first, if no start has been seen.
     pub(crate) fn comes_in(&self, pool: &PoolPlan) -> f64 {
-        self.seen_seconds(&pool.name).unwrap_or_else(|| START_PRIOR + pool.provisioning_delay.max(0.0))
+        self.seen_seconds(&pool.name).unwrap_or_else(|| start_with_node(pool))
     }
 
     /// When each pod that isn't ready should be; for one that no node has room for, a node has to come first.
     pub(crate) fn awaited(&self, pool: &PoolPlan, count: &Count) -> impl Iterator<Item = f64> {
         let takes = self.comes_in(pool);
-        let with_node = takes.max(START_PRIOR + pool.provisioning_delay.max(0.0));
+        let with_node = takes.max(start_with_node(pool));
         let starting = count.starting.iter().map(move |made| made + takes);
         starting.chain(count.unschedulable.iter().map(move |since| since + with_node))
     }
@@ -95,7 +100,7 @@ impl Memory {
     pub fn patience(&self, pool: &PoolPlan) -> f64 {
         let unseen = || {
             let longest = self.slowest_start().map_or(DEADLINE, |slowest| slowest.max(START_PRIOR));
-            longest + pool.provisioning_delay.max(0.0)
+            longest + pool.node_delay()
         };
         self.seen_seconds(&pool.name).unwrap_or_else(unseen) + OVERDUE
     }

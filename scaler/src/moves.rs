@@ -24,7 +24,7 @@ pub fn back<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
 /// In calm times, the best pool with room and the last one in use, if a replica there can stand for one or more here.
 fn better<'a>(draft: &mut Draft<'a>, room: &Room<'_>) -> Option<(&'a PoolPlan, &'a PoolPlan)> {
     let plan = &draft.service.plan;
-    if plan.pools.len() < 2 || plan.bounds.pause || draft.total() >= u64::from(plan.bounds.max) || !is_calm(draft) {
+    if !raise::may_add_beside(draft) || !is_calm(draft) {
         return None;
     }
     let serving = draft.serving();
@@ -40,12 +40,11 @@ fn better<'a>(draft: &mut Draft<'a>, room: &Room<'_>) -> Option<(&'a PoolPlan, &
     (spared > 0 && is_better(draft, best, last, f64::from(spared))).then_some((best, last))
 }
 
-/// Load comes, nothing has been decided in this pass or not long ago, and all that was asked for is ready.
+/// Load comes, nothing was decided not long ago either, and all that was asked for is ready.
 fn is_calm(draft: &Draft<'_>) -> bool {
     let (revisions, memory) = (&draft.service.plan.revisions, &draft.service.memory);
     let settled = |count: &Count| count.ready == count.desired && count.terminating == 0 && count.standbys == 0;
     draft.need.is_some_and(|need| need.floor.is_some() && !need.quiet)
-        && draft.causes.is_empty()
         && draft.blocked.is_none()
         && draft.serving() == &revisions.newest
         && !draft.holds(memory.raised_at)

@@ -134,6 +134,11 @@ pub struct PoolPlan {
 }
 
 impl PoolPlan {
+    /// Seconds that a new node takes, none if the figure is none.
+    pub(crate) fn node_delay(&self) -> f64 {
+        self.provisioning_delay.max(0.0)
+    }
+
     /// What one replica costs in an hour; no number if the price is none or below zero.
     #[must_use]
     pub fn replica_cost(&self) -> f64 {

@@ -100,6 +100,12 @@ fn may_rise(draft: &Draft<'_>) -> bool {
     !draft.done && !draft.service.plan.bounds.pause && (revisions.serving.is_some() || revisions.proven)
 }
 
+/// Whether one may be added beside what load asks for: there is another pool, and nothing was decided in this pass.
+pub fn may_add_beside(draft: &Draft<'_>) -> bool {
+    let plan = &draft.service.plan;
+    plan.pools.len() > 1 && may_rise(draft) && draft.causes.is_empty() && draft.total() < u64::from(plan.bounds.max)
+}
+
 /// Adds one replica if one is wanted and has a place. Whether it did.
 pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) -> bool {
     if !may_rise(draft) {

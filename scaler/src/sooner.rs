@@ -15,6 +15,8 @@ const STAND_IN: f64 = 0.5;
 
 /// The last of what was asked for.
 struct Last<'a> {
+    /// Requests per second that wait for it.
+    load: f64,
     pool: &'a PoolPlan,
     /// Seconds until it is ready.
     seconds: f64,
@@ -36,33 +38,31 @@ pub fn one<'a>(draft: &mut Draft<'a>, room: &mut Room<'a>) {
         soon && pool.tier <= last.pool.tier && speed.meets && speed.rate >= STAND_IN * awaited.rate
     };
     let Some(pool) = place::soonest(draft, serving, room, stands_in) else { return };
-    let (load, takes) = (draft.need.map_or(0.0, |need| need.offered), memory.comes_in(pool));
-    if draft.capacity_in(takes) >= load {
+    let takes = memory.comes_in(pool);
+    if draft.capacity_in(takes) >= last.load {
         return;
     }
-    let (load, ready) = (reason::rate(load), reason::rate(draft.ready_capacity()));
+    let (load, ready) = (reason::rate(last.load), reason::rate(draft.ready_capacity()));
     let (later, sooner) = (reason::span(last.seconds), reason::span(takes));
     raise::put(draft, serving, pool, room);
     let why = format!("load {load} of {ready} ready; what was asked for takes {later}, on {} {sooner}", pool.name);
     draft.because(Cause::Sooner, why);
 }
 
-/// The last of what was asked for, if load waits for it: some replica serves, and nothing else has been decided in this pass.
+/// The last of what was asked for, if load waits for it while some replica serves.
 fn last<'a>(draft: &Draft<'a>) -> Option<Last<'a>> {
     let (plan, serving) = (&draft.service.plan, draft.serving());
-    let awaited = |count: &Count| count.awaited().next().is_some();
-    if plan.pools.len() < 2 || plan.bounds.pause || !draft.service.replicas.values().any(awaited) {
+    if !raise::may_add_beside(draft) || draft.service.replicas.values().all(|count| count.awaited() == 0) {
         return None;
     }
-    let ready = draft.ready_capacity();
-    let waits = draft.need.is_some_and(|need| ready > 0.0 && need.offered > ready);
-    if !waits || !draft.causes.is_empty() || draft.total() >= u64::from(plan.bounds.max) {
+    let (load, ready) = (draft.need?.offered, draft.ready_capacity());
+    if ready <= 0.0 || load <= ready {
         return None;
     }
     let of = |(slot, count): (&Slot, &Count)| {
         let pool = plan.pool(&slot.pool).filter(|_| slot.revision == *serving)?;
         let ready = draft.service.memory.awaited(pool, count).reduce(f64::max)?;
-        Some(Last { pool, seconds: ready - draft.now })
+        Some(Last { load, pool, seconds: ready - draft.now })
     };
     let last = draft.service.replicas.iter().filter_map(of).max_by(|a, b| a.seconds.total_cmp(&b.seconds));
     last.filter(|last| last.seconds > GAIN)

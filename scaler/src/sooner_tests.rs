@@ -43,6 +43,7 @@ fn it_comes_while_it_helps_and_no_other_does() {
     rests(|service| service.plan.max_hourly_cost = Some(3.0 * 2.10 + 0.8));
     rests(|service| service.plan.bounds.max = 3);
     rests(|service| service.plan.bounds.pause = true);
+    rests(|service| (service.plan.revisions.serving, service.plan.revisions.proven) = (None, false));
     rests(|service| pools(service)[0].tier = 2);
     rests(|service| {
         service.profiles.insert(ONPREM.into(), Profile::measured(9.0, 0.0));
