@@ -13,8 +13,8 @@ use tokio::{
     sync::watch,
 };
 
-/// More threads than this carry more than a network brings.
-const MOST: usize = 8;
+/// Most threads: quick models run on them too, so that each core may be one's.
+const MOST: usize = 64;
 
 /// Threads that carry connections, dealt out in turn.
 #[derive(Clone)]

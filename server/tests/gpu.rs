@@ -1,21 +1,32 @@
 //! The engine on a GPU, where there is one: the same answers as on the processor, launched node by node and as CUDA graphs.
 #![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
-use millrace_crds::ExecutionProvider::{self, CPU, CUDA, TensorRT};
+use millrace_crds::{
+    ExecutionProvider::{self, CPU, CUDA, TensorRT},
+    report::EngineBuild,
+};
 use millrace_server::{
     engine::{
         Engine,
-        ort::{OrtEngine, OrtOptions, load_library},
+        ort::{
+            OrtEngine, OrtOptions, load_library,
+            provide::{Order, provide},
+        },
     },
     gpu::Gpu,
     metrics::Metrics,
+    model::Fetched,
     protocol::{
         data::Data,
         tensor::{Signature, Tensor},
     },
     warm_up,
 };
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Batch sizes that the tests run.
 const BUCKETS: [usize; 3] = [1, 4, 16];
@@ -64,7 +75,7 @@ fn inputs(signature: &Signature, rows: usize, turn: usize) -> Vec<Tensor> {
     signature.inputs.iter().map(tensor).collect()
 }
 
-fn run(engine: &mut OrtEngine, inputs: &[Tensor]) -> Vec<Tensor> {
+fn run(engine: &mut dyn Engine, inputs: &[Tensor]) -> Vec<Tensor> {
     let mut answers = Vec::new();
     engine.run(inputs, &mut |outputs| answers = outputs).unwrap();
     answers
@@ -119,21 +130,54 @@ fn shapes_beyond_the_graphs_run_too_and_threads_record_for_themselves() {
 }
 
 #[test]
-fn tensorrt_runs_or_says_that_it_can_not() {
+fn tensorrt_builds_while_cuda_serves_and_its_engine_is_found_again() {
     let Some((_, library, model)) = real() else { return };
-    let options = OrtOptions::new(vec![TensorRT, CUDA], 1);
-    match OrtEngine::load(load_library(&library).unwrap(), &model, &options) {
-        Ok(mut tensorrt) => {
-            let mut cpu = engine(&library, &model, CPU, 0);
-            let inputs = inputs(cpu.signature(), 1, 0);
-            assert!(difference(&run(&mut tensorrt, &inputs), &run(&mut cpu, &inputs)) < TOLERANCE);
-            println!("TensorRT: ran");
-        }
+    let environment = load_library(&library).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let order = Order {
+        options: OrtOptions::new(vec![TensorRT, CUDA], 1),
+        instances: 2,
+        buckets: BUCKETS.to_vec(),
+        max_rows: 20,
+        cache: Some(cache.path().to_owned()),
+        cache_limit: u64::MAX,
+    };
+    let fetched = Arc::new(Fetched { path: model.clone(), ..Fetched::nowhere() });
+    let begun = Instant::now();
+    let first = match provide(environment, &fetched, &order, |_| Ok(Vec::new())) {
+        Ok(provided) => provided,
         Err(error) => {
             assert_eq!(error.reason, "ProviderUnavailable", "{error}");
             println!("TensorRT: its libraries aren't here: {error}");
+            return;
         }
+    };
+    let mut cpu = engine(&library, &model, CPU, 0);
+    let mut agree = |engines: &mut [Box<dyn Engine>], who: &str| {
+        for (rows, engine) in [1, 3, 16, 20].into_iter().flat_map(|rows| (0..2).map(move |at| (rows, at))) {
+            let inputs = inputs(cpu.signature(), rows, engine);
+            let far = difference(&run(&mut *engines[engine], &inputs), &run(&mut cpu, &inputs));
+            assert!(far < TOLERANCE, "{who}, {rows} rows: {far}");
+        }
+    };
+    let (mut engines, build) = (first.engines, first.build.unwrap());
+    agree(&mut engines, "while it builds");
+    let (served, state) = (begun.elapsed(), build.get());
+    while build.get() == EngineBuild::Building {
+        std::thread::sleep(Duration::from_millis(10));
     }
+    let built = begun.elapsed();
+    assert_eq!(build.get(), EngineBuild::Built);
+    agree(&mut engines, "built");
+    drop(engines);
+    let begun = Instant::now();
+    let mut again = provide(environment, &fetched, &order, |_| Ok(Vec::new())).unwrap();
+    let found = begun.elapsed();
+    assert!(again.build.is_none());
+    agree(&mut again.engines, "found again");
+    println!(
+        "TensorRT: ran; CUDA answered {served:?} after the start ({state:?}), built after {built:?}, found in {found:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod measure;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use measure::{Effort, Figure, Loop};
+use measure::{Effort, Figure, Loop, Way};
 use millrace_server::{
     engine::ort::{load_library, version},
     gpu::Gpu,
@@ -30,6 +30,9 @@ struct Arguments {
     /// Runs of each, of which the median counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Ways to run, of `nodes`, `graph`, `tensorrt`, `tensorrt-fp16`
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "nodes,graph,tensorrt,tensorrt-fp16")]
+    ways: Vec<Way>,
     /// Models.
     #[arg(required = true)]
     models: Vec<PathBuf>,
@@ -40,17 +43,27 @@ struct Report {
     gpu: String,
     runtime: &'static str,
     figures: Vec<Figure>,
+    /// What can't be run, and why.
+    refused: Vec<String>,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let gpu = Gpu::first().context("there is no NVIDIA driver with a GPU on this machine")?;
     let environment = load_library(&arguments.ort_library)?;
-    let mut report = Report { gpu: gpu.kind(), runtime: version(), figures: Vec::new() };
+    let mut report = Report { gpu: gpu.kind(), runtime: version(), figures: Vec::new(), refused: Vec::new() };
     let effort = Effort { time: Duration::from_secs_f64(arguments.seconds), runs: arguments.runs };
     for model in &arguments.models {
-        for graphs in [false, true] {
-            let mut session = Loop::new(environment, model, graphs.then_some(arguments.batches.len()))?;
+        for &way in &arguments.ways {
+            let mut session = match Loop::new(environment, model, way, &arguments.batches, arguments.length) {
+                Ok(session) => session,
+                Err(error) => {
+                    let refused = format!("{}, {way}: {error:#}", model.display());
+                    eprintln!("{refused}");
+                    report.refused.push(refused);
+                    continue;
+                }
+            };
             for &rows in &arguments.batches {
                 let figure = session.measure(rows, arguments.length, effort, &gpu)?;
                 eprintln!("{figure}");

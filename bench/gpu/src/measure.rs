@@ -1,22 +1,56 @@
 //! The loop, and what comes of it.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
 use millrace_bench::median::median;
-use millrace_crds::ExecutionProvider;
+use millrace_crds::{
+    ExecutionProvider::{CUDA, TensorRT},
+    Precision,
+    report::EngineBuild,
+};
 use millrace_server::{
     engine::{
-        Engine as _,
-        ort::{Environment, OrtEngine, OrtOptions},
+        Engine,
+        ort::{
+            Environment, OrtEngine, OrtOptions,
+            provide::{Order, provide},
+        },
     },
     gpu::Gpu,
+    model::Fetched,
     warm_up,
 };
 use serde::Serialize;
 use std::{
     fmt,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+/// How a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// On CUDA, launched node by node.
+    Nodes,
+    /// On CUDA, each shape replayed as a graph.
+    Graph,
+    /// On TensorRT, in the model's own precision.
+    #[value(name = "tensorrt")]
+    #[serde(rename = "tensorrt")]
+    TensorRt,
+    /// On TensorRT, in 16 bits where it deems that faster.
+    #[value(name = "tensorrt-fp16")]
+    #[serde(rename = "tensorrt-fp16")]
+    TensorRtHalf,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
 
 /// One model at one batch size.
 #[derive(Serialize)]
@@ -25,8 +59,10 @@ pub struct Figure {
     model: String,
     /// Rows in a batch.
     rows: usize,
-    /// Whether each run replays a CUDA graph.
-    graph: bool,
+    /// How it is run.
+    way: Way,
+    /// Seconds until the session was there: TensorRT builds an engine first.
+    load_seconds: f64,
     /// Microseconds of a run, with the copies to the GPU and back: the median of each of the runs.
     micros: Vec<f64>,
     /// Their median.
@@ -41,8 +77,7 @@ pub struct Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, rows, graph, median_micros, rows_per_second, .. } = self;
-        let way = if *graph { "graph" } else { "nodes" };
+        let Self { model, rows, way, median_micros, rows_per_second, .. } = self;
         write!(out, "{model:24} {rows:4} rows, {way}: {median_micros:9.1} us, {rows_per_second:9.0} rows/s")
     }
 }
@@ -58,17 +93,35 @@ pub struct Effort {
 
 /// A session.
 pub struct Loop {
-    engine: OrtEngine,
+    engine: Box<dyn Engine>,
     model: String,
+    way: Way,
+    loaded: Duration,
 }
 
 impl Loop {
-    /// Loads a model on CUDA; `graphs`: shapes to record.
-    pub fn new(environment: &Environment, model: &Path, graphs: Option<usize>) -> Result<Self> {
-        let options = OrtOptions { graphs: graphs.unwrap_or(0), ..OrtOptions::new(vec![ExecutionProvider::CUDA], 1) };
-        let engine = OrtEngine::load(environment, model, &options)?;
-        let model = model.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { engine, model })
+    /// Loads a model. Graphs are recorded, and TensorRT's engine is built, for batches of these sizes.
+    pub fn new(
+        environment: &'static Environment,
+        path: &Path,
+        way: Way,
+        rows: &[usize],
+        length: usize,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        let engine: Box<dyn Engine> = match way {
+            Way::Nodes | Way::Graph => {
+                let graphs = if way == Way::Graph { rows.len() } else { 0 };
+                let options = OrtOptions { graphs, ..OrtOptions::new(vec![CUDA], 1) };
+                let mut engine = OrtEngine::load(environment, path, &options)?;
+                warm_up::run_zeros(&mut engine, rows, &[length])?;
+                ensure!(engine.graphs() == graphs, "no graph can be made of it");
+                Box::new(engine)
+            }
+            Way::TensorRt | Way::TensorRtHalf => built(environment, path, way, rows, length)?,
+        };
+        let model = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { engine, model, way, loaded: begun.elapsed() })
     }
 
     /// Runs batches of zeros, one after the other.
@@ -93,7 +146,8 @@ impl Loop {
         Ok(Figure {
             model: self.model.clone(),
             rows,
-            graph: self.engine.graphs() > 0,
+            way: self.way,
+            load_seconds: self.loaded.as_secs_f64(),
             micros,
             median_micros,
             rows_per_second: rows as f64 * 1e6 / median_micros,
@@ -101,4 +155,33 @@ impl Loop {
             memory: load.map_or(0, |load| load.memory_used),
         })
     }
+}
+
+/// The engine that TensorRT builds, in its own time: CUDA is there for what TensorRT can't run, and isn't measured.
+fn built(
+    environment: &'static Environment,
+    path: &Path,
+    way: Way,
+    rows: &[usize],
+    length: usize,
+) -> Result<Box<dyn Engine>> {
+    let cache = tempfile::tempdir()?;
+    let precision = (way == Way::TensorRtHalf).then_some(Precision::FP16);
+    let order = Order {
+        options: OrtOptions { precision, ..OrtOptions::new(vec![TensorRT, CUDA], 1) },
+        instances: 1,
+        buckets: rows.to_vec(),
+        max_rows: rows.iter().copied().max().unwrap_or(1),
+        cache: Some(cache.path().to_owned()),
+        cache_limit: u64::MAX,
+    };
+    let model = Arc::new(Fetched { path: path.to_owned(), digest: path.display().to_string(), ..Fetched::nowhere() });
+    let mut provided = provide(environment, &model, &order, |_| Ok(vec![length]))?;
+    if let Some(build) = &provided.build {
+        while build.get() == EngineBuild::Building {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        ensure!(build.get() == EngineBuild::Built, "TensorRT can't build it");
+    }
+    provided.engines.pop().context("one engine was asked for")
 }

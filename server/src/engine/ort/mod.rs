@@ -123,7 +123,10 @@ fn unloadable(model: &Path, error: &dyn std::fmt::Display) -> StartError {
     // The engine names the file it reads; its folder is nobody's business in a status.
     let text = error.to_string();
     let text = model.parent().map_or(text.clone(), |folder| text.replace(&*folder.to_string_lossy(), ""));
-    StartError::new(reason::MODEL_INVALID, format!("the file is no ONNX model that the engine can load: {text}"))
+    StartError::new(
+        reason::MODEL_INVALID,
+        format!("the file is no ONNX model, or none that these providers can run: {text}"),
+    )
 }
 
 fn signature(session: &Session) -> Result<Signature, StartError> {

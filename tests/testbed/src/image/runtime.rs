@@ -18,6 +18,8 @@ const NVIDIA: &str = "opt/nvidia";
 const DRIVER: [&str; 2] = ["libcuda.so.1", "libnvidia-ml.so.1"];
 /// TensorRT's, where no folder is given that has them.
 const TENSORRT: [&str; 3] = ["libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10"];
+/// What TensorRT builds engines from: kernels for L40S and for H100. Without them it loads, and builds nothing.
+const BUILDERS: [&str; 2] = ["libnvinfer_builder_resource_sm89.so", "libnvinfer_builder_resource_sm90.so"];
 
 /// What runs models.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +61,10 @@ impl Runtime<'_> {
                 fs::create_dir_all(&licences)?;
                 let mut folders =
                     vec![(libraries.ort(), &ort), (libraries.nvidia(), &nvidia), (libraries.licences(), &licences)];
-                folders.extend(tensorrt.map(|folder| (folder.to_path_buf(), &nvidia)));
+                if let Some(folder) = tensorrt {
+                    can_build(folder)?;
+                    folders.push((folder.to_path_buf(), &nvidia));
+                }
                 for (from, to) in folders {
                     for file in files(&from)? {
                         put(&file, to)?;
@@ -71,6 +76,21 @@ impl Runtime<'_> {
             }
         }
     }
+}
+
+/// Checks that a folder has all that TensorRT loads while it builds an engine: nothing links to these.
+fn can_build(tensorrt: &Path) -> Result<()> {
+    let files = files(tensorrt)?;
+    let is_there = |start: &&str| {
+        files.iter().any(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(*start)))
+    };
+    let missing: Vec<_> = BUILDERS.into_iter().filter(|start| !is_there(start)).collect();
+    ensure!(
+        missing.is_empty(),
+        "{} lacks {missing:?}: TensorRT would load, and build no engine; take the libraries of NVIDIA's own archive, not those of a smaller package",
+        tensorrt.display()
+    );
+    Ok(())
 }
 
 /// Checks that all libraries of the GPU image resolve, but for those that come from elsewhere; gives back the system's.
@@ -126,5 +146,19 @@ mod tests {
         let error = resolve(folder.path(), folder.path(), false).unwrap_err();
         assert!(error.to_string().contains("libq.so.6"), "{error}");
         system(&[program], &[], &["libq.so.6"]).unwrap();
+    }
+
+    /// The redistributable in Maven Central is such a one.
+    #[test]
+    fn a_tensorrt_that_can_build_no_engine_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| fs::write(folder.path().join(name), "").unwrap();
+        put("libnvinfer.so.10");
+        put("libnvinfer_builder_resource_ptx.so.10.15.1");
+        put("libnvinfer_builder_resource_sm89.so.10.15.1");
+        let error = can_build(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("[\"libnvinfer_builder_resource_sm90.so\"]"), "{error}");
+        put("libnvinfer_builder_resource_sm90.so.10.15.1");
+        can_build(folder.path()).unwrap();
     }
 }
