@@ -51,10 +51,8 @@ impl Learner {
         if runs == 0 || size == 0 || !mean.is_finite() || mean <= 0.0 {
             return;
         }
-        if self.sizes.len() >= SIZES && !self.sizes.contains_key(&size) {
-            // The size with the fewest runs tells least.
-            let rarest = self.sizes.iter().min_by_key(|(_, times)| times.runs).map(|(size, _)| *size);
-            rarest.map(|size| self.sizes.remove(&size));
+        if !self.sizes.contains_key(&size) {
+            self.make_room();
         }
         let times = self.sizes.entry(size).or_default();
         times.means[usize::from(times.next)] = mean as f32;
@@ -64,6 +62,18 @@ impl Learner {
         self.at = now;
         // What was measured for long isn't moved by one more run.
         self.due |= times.runs < FEW || !(0.0..FIT_PERIOD).contains(&(now - self.fitted));
+    }
+
+    /// Makes room for one more batch size and for no more than that: there are thousands of services, most of them with few.
+    fn make_room(&mut self) {
+        if self.sizes.len() >= SIZES {
+            // The size with the fewest runs tells least.
+            let rarest = self.sizes.iter().min_by_key(|(_, times)| times.runs).map(|(size, _)| *size);
+            rarest.map(|size| self.sizes.remove(&size));
+        }
+        let mut sizes = std::mem::take(&mut self.sizes).into_tuple_vec();
+        sizes.reserve_exact(1);
+        self.sizes = LiteMap::from_sorted_store_unchecked(sizes);
     }
 
     /// Fits the profile again, if what was noted is worth it.

@@ -17,6 +17,9 @@ const ON: f64 = 0.002;
 const WORST: f64 = 12.0;
 /// What is left of the last hour's answers after half a minute.
 const HOUR: f64 = 0.991_7;
+/// A service that is pressed to less lateness than its objective allows is judged by no less than so much of it: what is
+/// late for other reasons than capacity must not use it up.
+const BORNE: f64 = 0.5;
 /// The tail that this is about; of a stricter objective one excess takes more, so it is tried and followed more slowly.
 const USUAL_TAIL: f64 = 0.01;
 
@@ -41,7 +44,7 @@ impl Reach {
     /// late now and then is borne: it takes a last hour that was late as well to change much.
     pub(crate) fn judge(&mut self, answered: Answered, objective: Option<Objective>, tolerance: f64) {
         let Some(late) = answered.share() else { return };
-        let aim = AIM * tail(objective) * tolerance.min(1.0);
+        let aim = AIM * tail(objective) * tolerance.clamp(BORNE, 1.0);
         self.hour = Answered { all: HOUR * self.hour.all + answered.all, late: HOUR * self.hour.late + answered.late };
         let strict = (tail(objective) / USUAL_TAIL).min(1.0).sqrt();
         let error = (1.0 - late / aim).max(-WORST * strict.sqrt());
@@ -90,6 +93,19 @@ mod tests {
         let after = judged(good, 1, 0.05, 99.0);
         assert!(after.times > 0.98 * good.times, "{} {}", after.times, good.times);
         assert!(judged(after, 30, 0.05, 99.0).times < 0.8 * good.times, "not an hour of them");
+    }
+
+    #[test]
+    fn a_service_under_pressure_is_judged_by_half_of_what_may_be_late() {
+        let judged = |tolerance| {
+            let mut reach = Reach { times: 1.0, ..Reach::default() };
+            // Less than half of what is aimed at is late.
+            reach.judge(Answered { all: 10_000.0, late: 20.0 }, within(99.0), tolerance);
+            reach.times
+        };
+        assert!(judged(0.1) > 1.0);
+        assert_eq!(judged(0.1), judged(BORNE));
+        assert!(judged(1.0) > judged(BORNE), "it is judged by its tolerance above that");
     }
 
     #[test]
