@@ -16,6 +16,8 @@ pub struct Faults {
     pub skew: f64,
     /// Share of reports in which a figure is no number.
     pub nan: f64,
+    /// Seconds for which a new pod isn't to be seen: the one who makes pods is behind.
+    pub unseen: f64,
 }
 
 impl Faults {

@@ -168,7 +168,7 @@ impl Law {
 
     fn inform(&mut self, now: f64, scene: &Scene<'_>) {
         for (index, service) in self.fleet.services.iter_mut().enumerate() {
-            count(service, &self.slots[index], &scene.live[index]);
+            count(service, &self.slots[index], &scene.live[index], now - self.faults.unseen);
             self.state.inform(now, service, &self.expected, &self.ready[index]);
         }
     }
@@ -242,13 +242,14 @@ fn service(index: usize, setup: &ServiceSetup, run: &Setup) -> Service {
     Service { id: ServiceId::new("n", &format!("s{index}")), plan, replicas, ..Service::default() }
 }
 
-fn count(service: &mut Service, slots: &[Slot], live: &Live) {
+/// Pods as they are; those that were made after `seen_until` are asked for, and not to be seen.
+fn count(service: &mut Service, slots: &[Slot], live: &Live, seen_until: f64) {
     for (slot, seen) in slots.iter().zip(&live.slots) {
         if let Some(count) = service.replicas.get_mut(slot) {
             count.desired = seen.desired;
             count.ready = seen.ready;
             count.starting.clear();
-            count.starting.extend(seen.starting.iter().map(|made| EPOCH + made));
+            count.starting.extend(seen.starting.iter().map(|made| EPOCH + made).filter(|made| *made <= seen_until));
             count.unschedulable.clear();
             count.unschedulable.extend(seen.refused.iter().map(|since| EPOCH + since));
             count.terminating = seen.terminating;

@@ -7,6 +7,9 @@ use crate::policy::faults::Faults;
 use crate::policy::law::Law;
 use crate::world::{Setup, run};
 
+/// No fault may cost more than so many times what the law costs without one.
+const DEAREST: f64 = 1.5;
+
 /// The law under faults, one at a time, on two pools of L40S.
 #[must_use]
 pub fn faults(case: &Case, percentile: f64) -> Vec<Line> {
@@ -28,6 +31,7 @@ pub fn faults(case: &Case, percentile: f64) -> Vec<Line> {
         ("one gateway silent for a third", Faults { silent: Some((1, third, 2.0 * third)), ..none() }, pools(same)),
         ("clocks 5 s apart", Faults { skew: 2.5, ..none() }, pools(same)),
         ("5 % of reports with NaN", Faults { nan: 0.05, ..none() }, pools(same)),
+        ("pods come to be seen 5 s after they are asked for", Faults { unseen: 5.0, ..none() }, pools(same)),
         (
             "the cheaper pool never provisions",
             none(),
@@ -39,6 +43,7 @@ pub fn faults(case: &Case, percentile: f64) -> Vec<Line> {
             pools(|pool| PoolSetup { spot: Some(7_200.0), closed: Some((7_200.0, 10_800.0)), ..pool }),
         ),
     ];
+    let mut usual = None;
     let one = |(name, faults, pools): (&str, Faults, Vec<PoolSetup>)| {
         let mut setup = Setup { pools, ..case.setup(percentile, true) };
         let count = setup.services[0].initial[0];
@@ -49,8 +54,12 @@ pub fn faults(case: &Case, percentile: f64) -> Vec<Line> {
         let beyond = law.asked.iter().zip(capacity).map(|(asked, most)| asked.saturating_sub(most)).max();
         let asked = law.asked.iter().sum::<u32>().saturating_sub(setup.services[0].max);
         let kept = Row::at_least("share in time", outcome.attainment, percentile / 100.0);
-        let rows =
-            vec![kept, Row::at_most("replicas asked for beyond a cap", f64::from(beyond.unwrap_or(0).max(asked)), 0.0)];
+        let dearer = outcome.dollars / *usual.get_or_insert(outcome.dollars);
+        let rows = vec![
+            kept,
+            Row::at_most("replicas asked for beyond a cap", f64::from(beyond.unwrap_or(0).max(asked)), 0.0),
+            Row::at_most("cost, in times of that without a fault", dearer, DEAREST),
+        ];
         let (trace, model, start) = (&case.trace.name, case.model.name, case.start.mean);
         Line { rows, ..line(&format!("{trace} {model} {start} s: {name}"), "law", &outcome) }
     };
