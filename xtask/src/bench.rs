@@ -13,7 +13,7 @@ use clap::Subcommand;
 pub enum Action {
     /// Resident memory of the server beyond that of the bare engine loop with the same model and threads
     Memory,
-    /// One session of the engine on this machine's GPU, launched node by node and as CUDA graphs
+    /// One session of the engine on this machine's GPU: on CUDA node by node and as graphs, and on TensorRT
     Gpu(gpu::Options),
     /// The scaling law in simulation, against rivals and bounds
     Autoscale(autoscale::Options),

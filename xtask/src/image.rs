@@ -21,7 +21,7 @@ pub struct Options {
     /// For GPUs: with ONNX Runtime's CUDA and TensorRT providers and NVIDIA's libraries
     #[arg(long)]
     gpu: bool,
-    /// Folder with TensorRT's libraries (version 10 for CUDA 13), which no package index has
+    /// Folder with TensorRT's libraries (version 10 for CUDA 13) of NVIDIA's archive: no package index has all of them
     #[arg(long, value_name = "FOLDER", requires = "gpu")]
     tensorrt: Option<PathBuf>,
     /// The registry speaks plain HTTP; one on a loopback address is taken to do so

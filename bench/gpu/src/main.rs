@@ -1,4 +1,4 @@
-//! `cargo xtask bench gpu`: one session in a closed loop on this machine's GPU, for each model, batch size and way to launch.
+//! `cargo xtask bench gpu`: one session in a closed loop on this machine's GPU, for each model, batch size and way to run.
 
 mod measure;
 
@@ -30,7 +30,7 @@ struct Arguments {
     /// Runs of each, of which the median counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Ways to run, of `nodes`, `graph`, `tensorrt`, `tensorrt-fp16`
+    /// Ways to run.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "nodes,graph,tensorrt,tensorrt-fp16")]
     ways: Vec<Way>,
     /// Models.

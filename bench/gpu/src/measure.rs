@@ -37,13 +37,9 @@ pub enum Way {
     /// On CUDA, each shape replayed as a graph.
     Graph,
     /// On TensorRT, in the model's own precision.
-    #[value(name = "tensorrt")]
-    #[serde(rename = "tensorrt")]
-    TensorRt,
+    Tensorrt,
     /// On TensorRT, in 16 bits where it deems that faster.
-    #[value(name = "tensorrt-fp16")]
-    #[serde(rename = "tensorrt-fp16")]
-    TensorRtHalf,
+    TensorrtFp16,
 }
 
 impl fmt::Display for Way {
@@ -118,7 +114,7 @@ impl Loop {
                 ensure!(engine.graphs() == graphs, "no graph can be made of it");
                 Box::new(engine)
             }
-            Way::TensorRt | Way::TensorRtHalf => built(environment, path, way, rows, length)?,
+            Way::Tensorrt | Way::TensorrtFp16 => built(environment, path, way, rows, length)?,
         };
         let model = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok(Self { engine, model, way, loaded: begun.elapsed() })
@@ -166,7 +162,7 @@ fn built(
     length: usize,
 ) -> Result<Box<dyn Engine>> {
     let cache = tempfile::tempdir()?;
-    let precision = (way == Way::TensorRtHalf).then_some(Precision::FP16);
+    let precision = (way == Way::TensorrtFp16).then_some(Precision::FP16);
     let order = Order {
         options: OrtOptions { precision, ..OrtOptions::new(vec![TensorRT, CUDA], 1) },
         instances: 1,
@@ -178,10 +174,7 @@ fn built(
     let model = Arc::new(Fetched { path: path.to_owned(), digest: path.display().to_string(), ..Fetched::nowhere() });
     let mut provided = provide(environment, &model, &order, |_| Ok(vec![length]))?;
     if let Some(build) = &provided.build {
-        while build.get() == EngineBuild::Building {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        ensure!(build.get() == EngineBuild::Built, "TensorRT can't build it");
+        ensure!(build.ended() == EngineBuild::Built, "TensorRT can't build it");
     }
     provided.engines.pop().context("one engine was asked for")
 }

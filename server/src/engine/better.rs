@@ -6,25 +6,40 @@ use millrace_crds::report::EngineBuild;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 /// How the build of a better engine fares, for report and metrics.
 #[derive(Debug, Default)]
-pub struct BuildState(Mutex<EngineBuild>);
+pub struct BuildState {
+    build: Mutex<EngineBuild>,
+    changed: Condvar,
+}
 
 impl BuildState {
     /// What is to be told of it.
     #[must_use]
     pub fn get(&self) -> EngineBuild {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.build()
     }
 
     /// It has come so far.
     pub fn set(&self, build: EngineBuild) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = build;
+        *self.build() = build;
+        self.changed.notify_all();
+    }
+
+    /// Blocks until it has ended, and says how.
+    #[must_use]
+    pub fn ended(&self) -> EngineBuild {
+        let goes_on = |build: &mut EngineBuild| *build == EngineBuild::Building;
+        *self.changed.wait_while(self.build(), goes_on).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn build(&self) -> MutexGuard<'_, EngineBuild> {
+        self.build.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,6 +106,18 @@ mod tests {
         engine::fake::{FakeEngine, Gate},
         protocol::data::Data,
     };
+
+    #[test]
+    fn who_waits_for_a_build_is_told_how_it_ended() {
+        let state = Arc::new(BuildState::default());
+        let waits = std::thread::spawn({
+            let state = Arc::clone(&state);
+            move || state.ended()
+        });
+        assert_eq!(state.get(), EngineBuild::Building);
+        state.set(EngineBuild::Failed);
+        assert_eq!((waits.join().unwrap(), state.ended()), (EngineBuild::Failed, EngineBuild::Failed));
+    }
 
     #[test]
     fn the_better_engine_takes_the_next_batch() {
