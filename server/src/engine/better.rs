@@ -109,14 +109,22 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_build_is_told_how_it_ended() {
-        let state = Arc::new(BuildState::default());
-        let waits = std::thread::spawn({
-            let state = Arc::clone(&state);
-            move || state.ended()
-        });
-        assert_eq!(state.get(), EngineBuild::Building);
-        state.set(EngineBuild::Failed);
-        assert_eq!((waits.join().unwrap(), state.ended()), (EngineBuild::Failed, EngineBuild::Failed));
+        // Often enough that some wait already when it ends, and some don't yet.
+        for _ in 0..500 {
+            let state = Arc::new(BuildState::default());
+            let (begins, begun) = std::sync::mpsc::channel();
+            let waits = std::thread::spawn({
+                let state = Arc::clone(&state);
+                move || {
+                    begins.send(()).unwrap();
+                    state.ended()
+                }
+            });
+            begun.recv().unwrap();
+            assert_eq!(state.get(), EngineBuild::Building);
+            state.set(EngineBuild::Failed);
+            assert_eq!((waits.join().unwrap(), state.ended()), (EngineBuild::Failed, EngineBuild::Failed));
+        }
     }
 
     #[test]
