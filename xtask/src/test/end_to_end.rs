@@ -37,7 +37,10 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Builds and pushes the image as README tells users of their own clusters to, and gives back the name that it prints.
 fn push(repository: &str) -> Result<String> {
     let mut image = Command::new(THIS_PROGRAM);
-    image.args(["image", "--push", repository, "--plain-http"]).stdin(Stdio::null()).stderr(Stdio::inherit());
+    image
+        .args(["image", "--push", repository, "--plain-http", "--profile", "image"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
     let output = image.output().context("can't run this program again")?;
     ensure!(output.status.success(), "cargo xtask image --push {repository}: {}", output.status);
     let printed = String::from_utf8_lossy(&output.stdout);
