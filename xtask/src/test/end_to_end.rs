@@ -34,7 +34,8 @@ fn on_cluster(name: &ClusterName, steps: &mut Steps) -> Result<()> {
 /// that, and `current_exe` then names a file that is gone.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Builds and pushes the image as README tells users of their own clusters to, and gives back the name that it prints.
+/// Builds and pushes the image as README tells users of their own clusters to, but for the quicker build, and gives back the
+/// name that it prints.
 fn push(repository: &str) -> Result<String> {
     let mut image = Command::new(THIS_PROGRAM);
     image
